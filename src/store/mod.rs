@@ -137,7 +137,8 @@ pub trait Store: Send + Sync {
     fn issued_by(&self, issuer: IssuerTag, page: &PageRequest) -> Result<Page<Issued>, StoreError>;
 
     /// What a key signed in a span of time, oldest first.
-    fn signed_by(&self, signer: KeyTag, span: Span, page: &PageRequest) -> Result<Page<SignedBy>, StoreError>;
+    fn signed_by(&self, signer: KeyTag, span: Span, page: &PageRequest)
+    -> Result<Page<SignedBy>, StoreError>;
 
     /// A showing; also one that has expired and was not swept yet.
     fn showing(&self, id: ShowingId) -> Result<Option<Showing>, StoreError>;

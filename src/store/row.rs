@@ -432,8 +432,27 @@ macro_rules! rows_from {
 }
 
 rows_from!(
-    Access, AccessLeaf, Certificate, CertificateTag, Change, Client, Credential, Entry, Holder, HolderTag,
-    Issued, Meta, NumberTag, Request, ShowCode, Showing, SignedBy, Slot, StatusChunk, TileHash, Wallet
+    Access,
+    AccessLeaf,
+    Certificate,
+    CertificateTag,
+    Change,
+    Client,
+    Credential,
+    Entry,
+    Holder,
+    HolderTag,
+    Issued,
+    Meta,
+    NumberTag,
+    Request,
+    ShowCode,
+    Showing,
+    SignedBy,
+    Slot,
+    StatusChunk,
+    TileHash,
+    Wallet
 );
 
 impl From<RowId> for Row {
