@@ -18,7 +18,8 @@ pub enum StoreError {
     },
     /// Not a cursor that an earlier page of this list gave.
     Cursor,
-    /// The new head does not continue the old one, or the entries do not fill the space between. Nothing was written.
+    /// The new head does not continue the old one, or the entries do not fill the space between. Nothing
+    /// was written.
     Head,
     /// Another process, or another part of this one, has the store open.
     InUse,

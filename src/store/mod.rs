@@ -91,7 +91,8 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Head`] and [`StoreError::TooLong`], which are told before anything is written.
     fn commit(&self, commit: Commit) -> Result<(), StoreError>;
 
-    /// Makes durable what was found when the store was opened. Comes before the head lock is advanced over it.
+    /// Makes durable what was found when the store was opened. Comes before the head lock is advanced
+    /// over it.
     fn sync(&self) -> Result<(), StoreError>;
 
     /// Deletes some of what expired at `now` or before. The writer calls it again while `rest` says so.
@@ -100,7 +101,8 @@ pub trait Store: Send + Sync {
     /// Rewrites the holder keys, so that no file of this store has a deleted one any more. Slow.
     fn forget(&self) -> Result<(), StoreError>;
 
-    /// Copies the store, as it is at one instant, to a folder that does not exist yet. Writing goes on meanwhile.
+    /// Copies the store, as it is at one instant, to a folder that does not exist yet. Writing goes on
+    /// meanwhile.
     fn checkpoint_copy(&self, dir: &Path) -> Result<(), StoreError>;
 
     /// A certificate's record.
@@ -121,7 +123,8 @@ pub trait Store: Send + Sync {
     /// The record that owns a status slot.
     fn slot_owner(&self, list: u32, index: u32) -> Result<Option<RowKey>, StoreError>;
 
-    /// The chunks of all status lists that are not all zero, by list and place. Read once, when the vault opens.
+    /// The chunks of all status lists that are not all zero, by list and place. Read once, when the
+    /// vault opens.
     fn status_chunks(&self, page: &PageRequest) -> Result<Page<StatusChunk>, StoreError>;
 
     /// A holder's wrapped key.
@@ -167,7 +170,8 @@ pub trait Store: Send + Sync {
     /// The entries from `start`, at most `count` and at most [`PAGE_ROWS_MAX`]; fewer where the log ends.
     fn entries(&self, start: u64, count: usize) -> Result<Vec<Entry>, StoreError>;
 
-    /// The hashes of a level from `start`, at most `count` and at most [`PAGE_ROWS_MAX`], up to the first that is not known.
+    /// The hashes of a level from `start`, at most `count` and at most [`PAGE_ROWS_MAX`], up to the
+    /// first that is not known.
     fn tile_hashes(&self, level: u8, start: u64, count: usize) -> Result<Vec<Digest>, StoreError>;
 
     /// A value there is one of.

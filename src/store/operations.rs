@@ -68,7 +68,8 @@ impl<T: Tables> Store for T {
         let Some((last, _)) = notes.last() else {
             return Ok(Swept { rows: 0, rest });
         };
-        // One range instead of many single deletions: the next sweep begins behind it without reading them again.
+        // One range instead of many single deletions: the next sweep begins behind it without reading
+        // them again.
         let until = [&last[..], &[0]].concat();
         let mut batch = vec![Mutation::DeleteRange { table: Table::Expiry, from: Vec::new(), until }];
         for (key, value) in &notes {

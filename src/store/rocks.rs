@@ -2,18 +2,21 @@
 //!
 //! # What is promised of the disk
 //!
-//! - Every batch is one record of the one write-ahead log, synced before `apply` answers: it is there whole or not.
+//! - Every batch is one record of the one write-ahead log, synced before `apply` answers: it is there
+//!   whole or not.
 //! - After a crash the log is replayed to its first torn record (point in time),
 //!   and what was replayed is flushed to tables and synced before the store
 //!   opens (RocksDB's default). Whether the end of the log was lost is for the head lock to find.
 //! - Checksums are verified on every read; a log file that should be there and is not stops the opening.
-//! - Memory is bounded: one block cache for all tables, index and filters inside it, one bound over all write buffers.
+//! - Memory is bounded: one block cache for all tables, index and filters inside it, one bound over all
+//!   write buffers.
 //!
 //! A failed write stops this store; RocksDB's own attempts to resume are not used.
 //!
 //! # Closing
 //!
-//! Background work is cancelled and waited for before the database is dropped; dropping first is known to crash.
+//! Background work is cancelled and waited for before the database is dropped; dropping first is known
+//! to crash.
 //!
 //! # Not here
 //!

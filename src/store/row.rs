@@ -376,7 +376,8 @@ pub enum RowId {
         /// Which of its credentials.
         seq: u32,
     },
-    /// A holder's key: all that hangs on it is shredded. [`Store::forget`](crate::store::Store::forget) comes after.
+    /// A holder's key: all that hangs on it is shredded. [`Store::forget`](crate::store::Store::forget)
+    /// comes after.
     Holder(HolderId),
     /// A holder's tag.
     HolderTag(Tag),

@@ -182,8 +182,8 @@ pub(super) trait Tables: Send + Sync {
     /// The value of a key.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// The first pairs of a range, ascending: at most `limit`, and no more after [`SCAN_BYTES_MAX`]; and whether
-    /// the range has more.
+    /// The first pairs of a range, ascending: at most `limit`, and no more after [`SCAN_BYTES_MAX`]; and
+    /// whether the range has more.
     fn scan(&self, table: Table, range: &KeyRange, limit: usize) -> Result<(Vec<Pair>, Rest), StoreError>;
 
     /// The batch, all or nothing, durable when it answers.
