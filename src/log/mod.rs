@@ -13,8 +13,14 @@
 //! No disk, network, clock or randomness.
 
 pub mod append;
+pub mod audit;
 pub mod checkpoint;
+pub mod entry;
+pub mod event;
 pub mod merkle;
 pub mod note;
 pub mod proof;
+pub mod resume;
 pub mod tile;
+
+mod cbor;
