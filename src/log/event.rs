@@ -464,11 +464,13 @@ impl std::error::Error for EntryError {}
 
 /// Whether a coarse class may go with a value: what is known must agree, the rest is for later.
 const fn class_fits(value: SlotValue, class: u8) -> bool {
-    match (class, value) {
-        (0, SlotValue::Active) | (1, SlotValue::Ended) | (2, SlotValue::Suspended) => true,
-        (3..=CLASS_MAX, SlotValue::Ended | SlotValue::Suspended) => true,
-        _ => false,
-    }
+    matches!(
+        (class, value),
+        (0, SlotValue::Active)
+            | (1, SlotValue::Ended)
+            | (2, SlotValue::Suspended)
+            | (3..=CLASS_MAX, SlotValue::Ended | SlotValue::Suspended)
+    )
 }
 
 fn is_word(text: &str, length_max: usize) -> bool {

@@ -18,6 +18,7 @@ pub mod checkpoint;
 pub mod entry;
 pub mod event;
 pub mod merkle;
+pub mod misfit;
 pub mod note;
 pub mod proof;
 pub mod resume;

@@ -12,8 +12,6 @@ use crate::domain::digest::Digest;
 use crate::log::audit::Bits;
 use crate::log::audit::Fold;
 use crate::log::audit::LISTS_MAX;
-use crate::log::audit::Misfit;
-use crate::log::audit::Reason;
 use crate::log::cbor::Malformed;
 use crate::log::cbor::Reader;
 use crate::log::cbor::Writer;
@@ -21,6 +19,8 @@ use crate::log::checkpoint::Checkpoint;
 use crate::log::event::Minute;
 use crate::log::merkle::Edge;
 use crate::log::merkle::leaf_hash;
+use crate::log::misfit::Misfit;
+use crate::log::misfit::Reason;
 use crate::log::note::KeyName;
 
 /// A tree and the fold of its entries. They are always of one size.
