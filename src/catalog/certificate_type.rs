@@ -168,6 +168,7 @@ pub struct Validity {
 }
 
 /// The rule for the end of validity.
+#[expect(missing_docs, reason = "each variant says what its months are")]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ValidityRule {
     /// A last day within so many months, or none (长期).
@@ -436,7 +437,11 @@ impl CertificateType {
         claims.insert(VALID_FROM, Value::Text(submission.valid_from.to_string()));
         let months_max = match (self.validity.rule, submission.valid_until) {
             (ValidityRule::Until { .. }, None) => {
-                return faults.push(FieldFault::new(VALID_UNTIL, "field/missing", "is required for this type"));
+                return faults.push(FieldFault::new(
+                    VALID_UNTIL,
+                    "field/missing",
+                    "is required for this type",
+                ));
             }
             (ValidityRule::Long | ValidityRule::None, Some(_)) => {
                 let reason = "must be absent: certificates of this type have no last day";
@@ -497,7 +502,15 @@ pub(super) fn header(holder: &HolderRule, number: &NumberRule) -> Vec<Field> {
         },
         Field {
             required: Required::No,
-            ..field(6, HOLDER_CODE, "持证主体代码", "Holder's code", Kind::Ascii { max: 40 }, MaskRule::ResidentNumber, Offline::No)
+            ..field(
+                6,
+                HOLDER_CODE,
+                "持证主体代码",
+                "Holder's code",
+                Kind::Ascii { max: 40 },
+                MaskRule::ResidentNumber,
+                Offline::No,
+            )
         },
     ]
 }

@@ -86,7 +86,11 @@ impl Sensitivity {
     }
 }
 
-/// What a field may hold. `max` counts characters.
+/// What a field may hold. `max` counts characters, `items` items or rows.
+#[expect(
+    missing_docs,
+    reason = "the members are those of the type file, explained above and by each variant"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// An address in China.
@@ -261,7 +265,8 @@ impl Kind {
             }
             Self::BankAccount => {
                 let digits: String = text.chars().filter(|character| *character != ' ').collect();
-                let shaped = (8..=34).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
+                let shaped = (8..=34).contains(&digits.len())
+                    && digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
                 if shaped { Ok(digits) } else { Err("must be 8 to 34 digits or letters".into()) }
             }
             Self::Choice { choices } => match choices.iter().find(|choice| *choice == text) {
@@ -275,7 +280,9 @@ impl Kind {
             Self::Decimal { digits, scale, .. } => check_decimal(text, *digits, *scale),
             Self::Email => {
                 let shaped = text.len() <= EMAIL_MAX
-                    && text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.'))
+                    && text
+                        .split_once('@')
+                        .is_some_and(|(user, host)| !user.is_empty() && host.contains('.'))
                     && text.bytes().all(|byte| byte.is_ascii_graphic());
                 if shaped { Ok(text.to_string()) } else { Err("must be an e-mail address".into()) }
             }
@@ -289,8 +296,13 @@ impl Kind {
                 if shaped { Ok(text.to_string()) } else { Err("must be a telephone number".into()) }
             }
             Self::Photo => {
-                let shaped = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-                if shaped { Ok(text.to_string()) } else { Err("must be the SHA-256 of the picture in hexadecimal".into()) }
+                let shaped = text.len() == 64
+                    && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+                if shaped {
+                    Ok(text.to_string())
+                } else {
+                    Err("must be the SHA-256 of the picture in hexadecimal".into())
+                }
             }
             Self::ResidentNumber => match text.parse::<ResidentId>() {
                 Ok(number) => Ok(number.expose().to_string()),
@@ -309,9 +321,11 @@ impl Kind {
     /// The most bytes a value takes in an offline code.
     pub fn bytes_max(&self) -> usize {
         match self {
-            Self::Address { max } | Self::EntityName { max } | Self::PersonName { max } | Self::Plate { max } | Self::Text { max } => {
-                max * UTF8_MAX
-            }
+            Self::Address { max }
+            | Self::EntityName { max }
+            | Self::PersonName { max }
+            | Self::Plate { max }
+            | Self::Text { max } => max * UTF8_MAX,
             Self::Ascii { max } | Self::PassportNumber { max } => *max,
             Self::BankAccount => 34,
             Self::Boolean => 1,
@@ -334,7 +348,9 @@ impl Kind {
     fn longest(&self) -> Value {
         match self {
             Self::Boolean => Value::Boolean(true),
-            Self::Integer { min, max } => Value::Integer(if min.unsigned_abs() > max.unsigned_abs() { *min } else { *max }),
+            Self::Integer { min, max } => {
+                Value::Integer(if min.unsigned_abs() > max.unsigned_abs() { *min } else { *max })
+            }
             Self::List { items, max } => Value::List(vec!["文".repeat(*max); *items]),
             Self::Rows { items, columns } => {
                 let row: BTreeMap<String, Value> =
@@ -354,7 +370,9 @@ impl Kind {
             }
             Self::Date => "2099-12-31".into(),
             Self::Decimal { digits, scale: 0, .. } => "9".repeat(*digits),
-            Self::Decimal { digits, scale, .. } => format!("{}.{}", "9".repeat(digits - scale), "9".repeat(*scale)),
+            Self::Decimal { digits, scale, .. } => {
+                format!("{}.{}", "9".repeat(digits - scale), "9".repeat(*scale))
+            }
             Self::Email => format!("{}@example.com", "m".repeat(EMAIL_MAX - 12)),
             Self::Month => "2099-12".into(),
             Self::Phone => "0".repeat(PHONE_MAX),
@@ -400,9 +418,10 @@ fn check_decimal(text: &str, digits: usize, scale: usize) -> Result<String, Stri
 
 fn check_list(json: &Json, items: usize, max: usize) -> Result<Value, String> {
     let texts: Vec<&str> = match json {
-        Json::Array(values) => {
-            values.iter().map(|value| value.as_str().ok_or("must be a list of texts")).collect::<Result<_, _>>()?
-        }
+        Json::Array(values) => values
+            .iter()
+            .map(|value| value.as_str().ok_or("must be a list of texts"))
+            .collect::<Result<_, _>>()?,
         // A cell of a CSV holds a list with its items parted as people part them.
         Json::String(text) => text.split(['、', ';', '；']).collect(),
         _ => return Err("must be a list of texts".into()),
@@ -418,7 +437,8 @@ fn check_rows(json: &Json, items: usize, columns: &[Column]) -> Result<Value, St
     let json = match json {
         // A cell of a CSV holds a table as JSON.
         Json::String(text) => {
-            parsed = serde_json::from_str::<Json>(text).map_err(|_| "must be a JSON list of rows".to_string())?;
+            parsed =
+                serde_json::from_str::<Json>(text).map_err(|_| "must be a JSON list of rows".to_string())?;
             &parsed
         }
         json => json,
@@ -446,7 +466,10 @@ fn check_rows(json: &Json, items: usize, columns: &[Column]) -> Result<Value, St
                 }
                 None | Some(Json::Null) => {}
                 Some(cell) => {
-                    let value = column.kind.check(cell).map_err(|why| format!("row {place} `{}` {why}", column.key))?;
+                    let value = column
+                        .kind
+                        .check(cell)
+                        .map_err(|why| format!("row {place} `{}` {why}", column.key))?;
                     values.insert(column.key.clone(), value);
                 }
             }
@@ -484,8 +507,16 @@ mod tests {
         check(&Kind::Boolean, "是".into(), Ok(Value::Boolean(true)));
         check(&Kind::Integer { min: 0, max: 12 }, 13.into(), Err("must be a whole number from 0 to 12"));
         check(&Kind::Text { max: 3 }, "一二三四".into(), Err("must have at most 3 characters"));
-        check(&Kind::Text { max: 9 }, "a\u{202e}b".into(), Err("must not hold control or direction characters"));
-        check(&Kind::List { items: 2, max: 4 }, "甲、乙".into(), Ok(Value::List(vec!["甲".into(), "乙".into()])));
+        check(
+            &Kind::Text { max: 9 },
+            "a\u{202e}b".into(),
+            Err("must not hold control or direction characters"),
+        );
+        check(
+            &Kind::List { items: 2, max: 4 },
+            "甲、乙".into(),
+            Ok(Value::List(vec!["甲".into(), "乙".into()])),
+        );
         check(&Kind::Month, "2026-13".into(), Err("must be a month like `2026-03`"));
     }
 }

@@ -77,7 +77,11 @@ impl Catalog {
             let place = folder.join(below);
             let Ok(entries) = std::fs::read_dir(&place) else {
                 if below.is_empty() {
-                    return Err(CatalogError::of(&place.display().to_string(), 0, "cannot be read as a folder"));
+                    return Err(CatalogError::of(
+                        &place.display().to_string(),
+                        0,
+                        "cannot be read as a folder",
+                    ));
                 }
                 continue;
             };
@@ -122,7 +126,8 @@ impl Catalog {
         };
         catalog.index(&mut faults);
         for (name, text) in &files {
-            let Some(slug) = name.strip_prefix("scenarios/").and_then(|rest| rest.strip_suffix(".toml")) else {
+            let Some(slug) = name.strip_prefix("scenarios/").and_then(|rest| rest.strip_suffix(".toml"))
+            else {
                 continue;
             };
             match source::scenario(slug, name, text, &catalog) {

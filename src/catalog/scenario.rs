@@ -39,6 +39,7 @@ pub struct Predicate {
 }
 
 /// The closed set of questions.
+#[expect(missing_docs, reason = "`field` is a key of the type, `value` what it is held against")]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Question {
     /// The number, or the years since the date, in `field` is at least `value`.

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::certificate_type::{
-    Category, CertificateType, CodeOrigin, Face, HolderKind, HolderRule, NumberKind, NumberRule, Publicity, StateCodes,
-    Template, Validity, ValidityRule, header, state_names,
+    Category, CertificateType, CodeOrigin, Face, HolderKind, HolderRule, NumberKind, NumberRule, Publicity,
+    StateCodes, Template, Validity, ValidityRule, header, state_names,
 };
 use super::field::{Column, Disclosable, Field, Kind, Offline, Required, Sensitivity};
 use super::scenario::{Need, Predicate, Question, Scenario};
@@ -190,7 +190,9 @@ pub(super) fn states(files: &[(String, String)], faults: &mut Vec<Fault>) -> BTr
         let mut want = state_names();
         want.sort();
         if have.len() != want.len() || have.iter().zip(&want).any(|(have, want)| *have != want) {
-            faults.push(place.fault(offset, &format!("`{name}` must give a code for each of {}", want.join(", "))));
+            faults.push(
+                place.fault(offset, &format!("`{name}` must give a code for each of {}", want.join(", "))),
+            );
         }
         found.insert(name.clone(), StateCodes { name, source: set.source, codes: set.codes });
     }
@@ -264,7 +266,12 @@ pub(super) fn certificate_type(
     Ok(made)
 }
 
-fn word<T: Copy>(place: &Place<'_>, text: &Spanned<String>, member: &str, words: &[(&str, T)]) -> Result<T, Fault> {
+fn word<T: Copy>(
+    place: &Place<'_>,
+    text: &Spanned<String>,
+    member: &str,
+    words: &[(&str, T)],
+) -> Result<T, Fault> {
     word_at(place, text.span().start, text.get_ref(), member, words)
 }
 
@@ -285,7 +292,9 @@ fn holder_rule(place: &Place<'_>, file: &Spanned<HolderFile>) -> Result<HolderRu
     let offset = file.span().start;
     let file = file.get_ref();
     if file.subjects_max == 0 || file.subjects_max > SUBJECTS_MAX || file.max == 0 {
-        return Err(place.fault(offset, &format!("`subjects_max` must be 1 to {SUBJECTS_MAX} and `max` above 0")));
+        return Err(
+            place.fault(offset, &format!("`subjects_max` must be 1 to {SUBJECTS_MAX} and `max` above 0"))
+        );
     }
     Ok(HolderRule {
         kind: word_at(place, offset, &file.kind, "kind", HOLDER_KINDS)?,
@@ -314,7 +323,9 @@ fn validity(place: &Place<'_>, file: &Spanned<ValidityFile>) -> Result<Validity,
         ("long", None) => ValidityRule::Long,
         ("none", None) => ValidityRule::None,
         ("until" | "either", None) => return Err(place.fault(offset, "`months_max` is missing")),
-        ("long" | "none", Some(_)) => return Err(place.fault(offset, "`months_max` has no use with this rule")),
+        ("long" | "none", Some(_)) => {
+            return Err(place.fault(offset, "`months_max` has no use with this rule"));
+        }
         _ => return Err(place.fault(offset, "`rule` must be one of until, either, long, none")),
     };
     Ok(Validity { rule, label: Bilingual { zh: file.zh.clone(), en: file.en.clone() } })
@@ -327,7 +338,10 @@ fn face(place: &Place<'_>, file: &Spanned<FaceFile>) -> Result<Face, Fault> {
     if hex.len() != 6 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(place.fault(offset, "`accent` must be a colour like #1f4e8c"));
     }
-    Ok(Face { template: word_at(place, offset, &file.template, "template", TEMPLATES)?, accent: file.accent.clone() })
+    Ok(Face {
+        template: word_at(place, offset, &file.template, "template", TEMPLATES)?,
+        accent: file.accent.clone(),
+    })
 }
 
 fn fields(place: &Place<'_>, files: &[Spanned<FieldFile>]) -> Result<Vec<Field>, Fault> {
@@ -352,7 +366,9 @@ fn fields(place: &Place<'_>, files: &[Spanned<FieldFile>]) -> Result<Vec<Field>,
 fn field(place: &Place<'_>, offset: usize, file: &FieldFile) -> Result<Field, Fault> {
     let wrong = |reason: &str| Err(place.fault(offset, &format!("field `{}`: {reason}", file.key)));
     if !is_key(&file.key) || RESERVED_KEYS.contains(&file.key.as_str()) {
-        return wrong("`key` must be lower-case letters, digits and `_`, and none of the header's or of JWT's");
+        return wrong(
+            "`key` must be lower-case letters, digits and `_`, and none of the header's or of JWT's",
+        );
     }
     if file.zh.is_empty() || file.en.is_empty() {
         return wrong("`zh` and `en` must say what it is");
@@ -378,15 +394,17 @@ fn field(place: &Place<'_>, offset: usize, file: &FieldFile) -> Result<Field, Fa
 fn mask_rule(place: &Place<'_>, offset: usize, file: &FieldFile, kind: &Kind) -> Result<MaskRule, Fault> {
     match &file.mask {
         None => Ok(kind.mask_by_default()),
-        Some(text) => MaskRule::parse(text)
-            .ok_or_else(|| place.fault(offset, &format!("field `{}`: `mask` names no masking rule", file.key))),
+        Some(text) => MaskRule::parse(text).ok_or_else(|| {
+            place.fault(offset, &format!("field `{}`: `mask` names no masking rule", file.key))
+        }),
     }
 }
 
 fn kind(place: &Place<'_>, offset: usize, file: &FieldFile) -> Result<Kind, Fault> {
     let wrong = |reason: &str| place.fault(offset, &format!("field `{}`: {reason}", file.key));
     let max = || {
-        let max = file.max.and_then(|max| usize::try_from(max).ok()).filter(|max| (1..=TEXT_MAX).contains(max));
+        let max =
+            file.max.and_then(|max| usize::try_from(max).ok()).filter(|max| (1..=TEXT_MAX).contains(max));
         max.ok_or_else(|| wrong(&format!("`max` must be 1 to {TEXT_MAX} characters")))
     };
     let items = || {
@@ -543,8 +561,25 @@ const KEY_MAX: usize = 60;
 
 /// Keys that a field may not have: those of the header and of JWT, SD-JWT and SD-JWT VC.
 const RESERVED_KEYS: &[&str] = &[
-    "_sd", "_sd_alg", "aud", "cnf", "exp", "holder_code", "holder_name", "iat", "identifier", "iss", "issue_date", "jti",
-    "nbf", "number", "status", "sub", "valid_from", "valid_until", "vct",
+    "_sd",
+    "_sd_alg",
+    "aud",
+    "cnf",
+    "exp",
+    "holder_code",
+    "holder_name",
+    "iat",
+    "identifier",
+    "iss",
+    "issue_date",
+    "jti",
+    "nbf",
+    "number",
+    "status",
+    "sub",
+    "valid_from",
+    "valid_until",
+    "vct",
 ];
 
 const CODE_ORIGINS: &[(&str, CodeOrigin)] =
