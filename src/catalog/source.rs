@@ -417,10 +417,12 @@ fn kind(place: &Place<'_>, offset: usize, file: &FieldFile) -> Result<Kind, Faul
         "bank_account" => Kind::BankAccount,
         "boolean" => Kind::Boolean,
         "choice" => match &file.choices {
-            Some(choices) if choices.len() >= 2 && choices.iter().all(|choice| !choice.trim().is_empty()) => {
+            Some(choices)
+                if !choices.is_empty() && choices.iter().all(|choice| !choice.trim().is_empty()) =>
+            {
                 Kind::Choice { choices: choices.clone() }
             }
-            _ => return Err(wrong("`choices` must list two or more")),
+            _ => return Err(wrong("`choices` must list what may stand there")),
         },
         "date" => Kind::Date,
         "decimal" => match (file.digits, file.scale) {
@@ -548,7 +550,7 @@ const OFFLINE_BYTES_MAX: usize = 250;
 const TEXT_MAX: usize = 4000;
 
 /// Most items or rows of one field. Our own choice.
-const ITEMS_MAX: usize = 200;
+const ITEMS_MAX: usize = 1000;
 
 /// Most digits of a decimal. Our own choice: a state's budget in fen has 17.
 const DIGITS_MAX: usize = 20;
