@@ -156,9 +156,13 @@ impl Vault {
     fn begin(&self, origin: &str) -> Result<(), OpenError> {
         let origin = origin.parse().map_err(|_| OpenError::Log)?;
         let url = self.settings.url.as_bytes().to_vec();
+        let hour = self.now().hours().to_be_bytes().to_vec();
         let mut plan = Plan {
             events: vec![(None, Event::Opened { origin, previous: None })],
-            rows: vec![Meta { name: MetaName::PublicUrl, bytes: url }.into()],
+            rows: vec![
+                Meta { name: MetaName::PublicUrl, bytes: url }.into(),
+                Meta { name: MetaName::AccessHour, bytes: hour }.into(),
+            ],
             ..Plan::default()
         };
         for issuer in &self.keyring.issuers {

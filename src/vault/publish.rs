@@ -219,7 +219,8 @@ impl Vault {
                 types: self.types_of(issuer.uscc, &registrations),
                 not_before: UnixTime::clamped(issuer.not_before),
                 not_after: UnixTime::clamped(issuer.not_after),
-                retired_at: (issuer.state == IssuerKeyState::Retired).then_some(now),
+                retired_at: (issuer.state == IssuerKeyState::Retired)
+                    .then_some(UnixTime::clamped(issuer.not_after)),
                 compromised_since: None,
             };
             match issuers.iter_mut().find(|known| known.uscc == uscc) {

@@ -4,6 +4,8 @@
 //! A copy taken under the read lock is therefore a list that equals the log folded
 //! to exactly that head.
 
+use std::collections::BTreeMap;
+
 use crate::log::event::SlotValue;
 use crate::status::list::{SlotIndex, StatusList};
 use crate::store::Head;
@@ -19,6 +21,8 @@ pub struct Released {
 pub struct Published {
     released: Released,
     lists: Vec<StatusList>,
+    /// Bits of the batch that is on its way to disk: kept or not, it is not known yet.
+    pending: BTreeMap<(u32, SlotIndex), SlotValue>,
     /// For each list, how often it has changed since the vault was opened.
     changes: Vec<u64>,
 }
@@ -27,7 +31,7 @@ impl Published {
     /// The state found at opening.
     pub fn new(released: Released, lists: Vec<StatusList>) -> Self {
         let changes = vec![0; lists.len()];
-        Self { released, lists, changes }
+        Self { released, lists, pending: BTreeMap::new(), changes }
     }
 
     /// The released head.
@@ -38,6 +42,12 @@ impl Published {
     /// The status in a slot, or `None` for a list that is not there.
     pub fn value(&self, list: u32, index: u32) -> Option<u8> {
         Some(self.list(list)?.value(SlotIndex::new(index)?).bits())
+    }
+
+    /// Whether a slot has this value, or the batch on its way to disk gives it this value.
+    pub fn has_or_awaits(&self, list: u32, index: u32, value: u8) -> bool {
+        let awaited = SlotIndex::new(index).and_then(|index| self.pending.get(&(list, index)));
+        self.value(list, index) == Some(value) || awaited.is_some_and(|awaited| awaited.bits() == value)
     }
 
     /// One list as of the released head.
@@ -57,6 +67,11 @@ impl Published {
 
     pub(super) fn release(&mut self, released: Released) {
         self.released = released;
+    }
+
+    /// Names the bits that the next batch sets, before it goes to disk.
+    pub(super) fn await_bits(&mut self, bits: &[(u32, SlotIndex, SlotValue)]) {
+        self.pending = bits.iter().map(|(list, index, value)| ((*list, *index), *value)).collect();
     }
 
     /// A slot in the list after the last opens that list.

@@ -90,7 +90,21 @@ impl Vault {
     }
 
     /// The record in a row, opened by the key of any of its holders who is still there.
+    ///
+    /// A record whose state is not what its status bits say is refused: one of the two was
+    /// tampered with. A change may be released between the two looks, so both are taken again.
     pub(super) fn open_record(&self, key: RowKey) -> Result<OpenRecord, VaultError> {
+        for _ in 0..LOOKS_MAX {
+            let open = self.read_record(key)?;
+            if self.agrees_with_status(&open.record) {
+                return Ok(open);
+            }
+        }
+        tracing::error!(alert = "record-and-status-differ", "a record is refused");
+        Err(VaultError::Unreadable)
+    }
+
+    fn read_record(&self, key: RowKey) -> Result<OpenRecord, VaultError> {
         let row = self.store.certificate(key)?.ok_or(VaultError::NotFound)?;
         let sealed = row.sealed.as_bytes();
         let (wrapped, body) = records::split(sealed)?;
@@ -98,7 +112,6 @@ impl Vault {
             let Ok(holder_key) = self.holder_key(candidate.holder) else { continue };
             let dek = records::unwrap_key(&wrapped, key, candidate.holder, &holder_key)?;
             let record = records::open(body, key, &dek)?;
-            self.agrees_with_status(&record)?;
             return Ok(OpenRecord { key, record, dek, digest: Digest::of(&[sealed]) });
         }
         Err(VaultError::NotFound)
@@ -127,23 +140,10 @@ impl Vault {
         Ok(records::seal_under(record, open.key, &open.dek, &keys, self.random.as_ref())?)
     }
 
-    /// Refuses a record whose state is not what its status bits say: one of the two was tampered with.
-    fn agrees_with_status(&self, record: &Record) -> Result<(), VaultError> {
+    fn agrees_with_status(&self, record: &Record) -> bool {
         let published = self.published();
-        for credential in &record.credentials {
-            let bits = published.value(credential.list, credential.index);
-            if bits != Some(record.state.status_bits()) {
-                // A change may be between its batch and its release; the writer releases both at once,
-                // so a second look under the same lock settles it.
-                tracing::error!(
-                    alert = "record-and-status-differ",
-                    list = credential.list,
-                    "a record is refused"
-                );
-                return Err(VaultError::Unreadable);
-            }
-        }
-        Ok(())
+        let bits = record.state.status_bits();
+        record.credentials.iter().all(|it| published.has_or_awaits(it.list, it.index, bits))
     }
 
     /// Seals bytes of our own (answers, registrations) under the key-encryption key.
@@ -175,3 +175,6 @@ impl Vault {
         Ok(envelope::open(key, &aad, sealed).map_err(|_| RecordError::Unreadable)?)
     }
 }
+
+/// How often record and status are looked at before they are taken to differ.
+const LOOKS_MAX: usize = 8;

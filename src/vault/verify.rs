@@ -39,7 +39,7 @@ use crate::domain::time::{Date, UnixTime};
 use crate::domain::uscc::Uscc;
 use crate::domain::verdict::{Check, Checks, Reason, Verdict};
 use crate::keys::jws;
-use crate::store::RowId;
+use crate::store::{RowId, Tag};
 
 /// The matter for which an agency asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -137,6 +137,14 @@ pub struct Answer {
     pub holds: bool,
 }
 
+/// A verification that was judged.
+enum Judged {
+    /// The same request was answered before.
+    Before(Verification),
+    /// It is to be kept first.
+    Now(Verification, Box<Plan>),
+}
+
 /// What was found of one certificate, before the scenario's sieve.
 pub(super) struct Found<'a> {
     /// The vault's own record, if it is one of ours.
@@ -156,6 +164,54 @@ impl Vault {
     /// [`VaultError::CodeRefused`] is the one answer to any code that is not good for this
     /// agency now. A certificate that is not in force is no error: the verdict says so.
     pub fn verify(&self, caller: &Caller, order: VerifyOrder) -> Result<Verification, VaultError> {
+        self.verify_many(caller, vec![order]).pop().unwrap_or(Err(VaultError::CodeRefused))
+    }
+
+    /// Verifies several, each on its own; they share their writes. Outcomes stand in the order of the orders.
+    pub fn verify_many(
+        &self,
+        caller: &Caller,
+        orders: Vec<VerifyOrder>,
+    ) -> Vec<Result<Verification, VaultError>> {
+        let mut outcomes = Vec::with_capacity(orders.len());
+        let (mut plans, mut waiting) = (Vec::new(), Vec::new());
+        for order in &orders {
+            match self.judge(caller, order) {
+                Ok(Judged::Before(verification)) => outcomes.push(Some(Ok(verification))),
+                Ok(Judged::Now(verification, plan)) => {
+                    waiting.push((outcomes.len(), verification, plan.request.map(|request| request.tag)));
+                    plans.push(*plan);
+                    outcomes.push(None);
+                }
+                Err(error) => outcomes.push(Some(Err(error))),
+            }
+        }
+        for ((place, verification, tag), done) in waiting.into_iter().zip(self.writer.commit_all(plans)) {
+            outcomes[place] = Some(self.answer(verification, tag, done));
+        }
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(VaultError::Overloaded))).collect()
+    }
+
+    /// Step 6.
+    fn answer(
+        &self,
+        verification: Verification,
+        tag: Option<Tag>,
+        done: Result<Done, Refused>,
+    ) -> Result<Verification, VaultError> {
+        match done {
+            Ok(Done::Kept) => Ok(verification),
+            Ok(Done::Repeated(answer)) => {
+                let tag = tag.ok_or(VaultError::Unreadable)?;
+                read_answer(&self.open_own("answer", &tag.0, &answer)?)
+            }
+            Err(Refused::Moved(_)) => Err(VaultError::CodeRefused),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    /// Steps 1 to 4, and the plan for step 5.
+    fn judge(&self, caller: &Caller, order: &VerifyOrder) -> Result<Judged, VaultError> {
         guard::admit(caller, Verb::Verify)?;
         let agency = guard::organisation(caller)?;
         let registration = self.registration(&caller.id)?.ok_or(VaultError::Forbidden)?;
@@ -168,7 +224,8 @@ impl Vault {
             if before.digest != request.digest {
                 return Err(VaultError::RequestReused);
             }
-            return read_answer(&self.open_own("answer", &request.tag.0, before.sealed.as_bytes())?);
+            let answer = self.open_own("answer", &request.tag.0, before.sealed.as_bytes())?;
+            return Ok(Judged::Before(read_answer(&answer)?));
         }
         let now = self.now();
         let mut plan = Plan { request, ..Plan::default() };
@@ -183,25 +240,7 @@ impl Vault {
         if let Some(request) = &plan.request {
             plan.answer = self.seal_own("answer", &request.tag.0, &write_answer(&verification)?)?;
         }
-        let tag = plan.request.map(|request| request.tag);
-        match self.writer.commit(plan) {
-            Ok(Done::Kept) => Ok(verification),
-            Ok(Done::Repeated(answer)) => {
-                let tag = tag.ok_or(VaultError::Unreadable)?;
-                read_answer(&self.open_own("answer", &tag.0, &answer)?)
-            }
-            Err(Refused::Moved(_)) => Err(VaultError::CodeRefused),
-            Err(refused) => Err(refused.into()),
-        }
-    }
-
-    /// Verifies several, each on its own. Outcomes stand in the order of the orders.
-    pub fn verify_many(
-        &self,
-        caller: &Caller,
-        orders: Vec<VerifyOrder>,
-    ) -> Vec<Result<Verification, VaultError>> {
-        orders.into_iter().map(|order| self.verify(caller, order)).collect()
+        Ok(Judged::Now(verification, Box::new(plan)))
     }
 
     /// The scenario, if this agency is registered for it.

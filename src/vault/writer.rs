@@ -35,7 +35,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -528,6 +528,10 @@ impl State {
             };
             released = Some((head, appended.into_edge()));
         }
+        if !batch.bits.is_empty() {
+            // A reader may see a changed record before its bit is released: it must not take that for tampering.
+            self.published_mut().await_bits(&batch.bits);
+        }
         // From here the batch is ours to keep, but nobody has been told. If we stop before the
         // answers, the same requests find their outcomes by their keys.
         let head = released.as_ref().map(|(head, _)| head.clone());
@@ -544,7 +548,8 @@ impl State {
         for (list, index, value) in &batch.bits {
             set_bit(&mut self.start.lists, *list, *index, *value);
         }
-        let mut published = self.start.published.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let published = Arc::clone(&self.start.published);
+        let mut published = published.write().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..batch.opened {
             published.open_list();
         }
@@ -557,6 +562,10 @@ impl State {
             published.release(Released { head });
         }
         Ok(())
+    }
+
+    fn published_mut(&self) -> RwLockWriteGuard<'_, Published> {
+        self.start.published.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sign_head(&self, size: u64, root: Digest) -> Result<Vec<u8>, WriteError> {
