@@ -224,6 +224,16 @@ impl UnverifiedCredential {
         &self.jwt
     }
 
+    /// The address of its certificate type, as it says.
+    pub fn vct(&self) -> &str {
+        &self.content.vct
+    }
+
+    /// Address of its status list and its place there, as it says.
+    pub fn status_reference(&self) -> (&str, u32) {
+        (&self.content.status.0, self.content.status.1)
+    }
+
     /// Checks it at an instant. The second part is there exactly when all of the first passed.
     pub fn verify(
         &self,

@@ -424,7 +424,9 @@ impl KeyStore {
     fn keep(&self, mut info: KeyInfo, secret: &[u8], random: &dyn Random) -> Result<KeyInfo, KeyStoreError> {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let infos = keys.iter().map(|held| &held.file.info);
-        let same = infos.filter(|other| other.purpose == info.purpose && other.owner == info.owner);
+        let same = infos.filter(|other| {
+            (other.purpose, &other.owner, other.algorithm()) == (info.purpose, &info.owner, info.algorithm())
+        });
         info.version = same.map(|other| other.version).max().unwrap_or(UNCOUNTED).saturating_add(1);
         let name = info.file_name();
         let known = keys.iter().any(|held| held.file.info.kid == info.kid);

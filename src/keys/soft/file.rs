@@ -37,7 +37,7 @@ pub struct KeyInfo {
     pub public: Option<PublicKey>,
     /// Whose it is: a department's USCC, a client's id; `None` for the operator's own.
     pub owner: Option<String>,
-    /// Counts the keys of one purpose and owner, from 1.
+    /// Counts the keys of one purpose, owner and algorithm, from 1.
     pub version: u32,
     /// When it was made.
     pub created: UnixTime,

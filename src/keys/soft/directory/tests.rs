@@ -265,3 +265,20 @@ fn neither_passphrase_nor_seed_stands_in_any_file() {
         }
     }
 }
+
+#[test]
+fn a_published_key_sealed_again_without_its_mark_is_refused_by_its_kid() {
+    use crate::keys::development;
+
+    let text = development::ROOTS[0].key_file;
+    let published = Passphrase::new(development::PASSPHRASE.into());
+    let world = World::new(Development::No);
+    let refused = world.store.adopt(text, &published, &world.random);
+    assert!(matches!(refused, Err(KeyStoreError::DevelopmentKey { .. })));
+
+    let file = KeyFile::parse("name", text).unwrap();
+    let secret = file.open(&file.derivation.derive(&published).unwrap()).unwrap();
+    let info = KeyInfo { development: Development::No, ..file.info };
+    world.store.keep(info.clone(), &secret, &world.random).unwrap();
+    assert_eq!(world.open().unwrap_err(), KeyStoreError::DevelopmentKey { kid: info.kid });
+}
