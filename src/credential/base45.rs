@@ -50,7 +50,13 @@ mod tests {
 
     #[test]
     fn vectors_of_rfc_9285_are_read_and_written() {
-        for (bytes, text) in [("AB", "BB8"), ("Hello!!", "%69 VD92EX0"), ("base-45", "UJCLQE7W581"), ("ietf!", "QED8WEX0"), ("", "")] {
+        for (bytes, text) in [
+            ("AB", "BB8"),
+            ("Hello!!", "%69 VD92EX0"),
+            ("base-45", "UJCLQE7W581"),
+            ("ietf!", "QED8WEX0"),
+            ("", ""),
+        ] {
             assert_eq!(encode(bytes.as_bytes()), text);
             assert_eq!(decode(text).as_deref(), Some(bytes.as_bytes()));
         }
@@ -60,10 +66,14 @@ mod tests {
     fn every_short_text_is_refused_or_written_back_the_same() {
         let all = (0..=255).map(char::from);
         let texts = all.clone().flat_map(|a| all.clone().map(move |b| format!("{a}{b}")));
-        for text in texts.flat_map(|text| [text.clone(), format!("GG{text}"), format!("{text}W"), format!("{text}X")]) {
+        for text in
+            texts.flat_map(|text| [text.clone(), format!("GG{text}"), format!("{text}W"), format!("{text}X")])
+        {
             match decode(&text) {
                 Some(bytes) => assert_eq!(encode(&bytes), text),
-                None => assert!(::base45::decode(&text).map_or(true, |bytes| encode(&bytes) != text), "{text:?}"),
+                None => {
+                    assert!(::base45::decode(&text).map_or(true, |bytes| encode(&bytes) != text), "{text:?}")
+                }
             }
         }
     }

@@ -151,7 +151,8 @@ fn write_map(entries: &[(Value, Value)], out: &mut Vec<u8>) {
         return;
     }
     out.truncate(start);
-    let mut encoded: Vec<(Vec<u8>, &Value)> = entries.iter().map(|(key, value)| (encode(key), value)).collect();
+    let mut encoded: Vec<(Vec<u8>, &Value)> =
+        entries.iter().map(|(key, value)| (encode(key), value)).collect();
     encoded.sort_unstable_by(|left, right| left.0.cmp(&right.0));
     for (key, value) in encoded {
         out.extend_from_slice(&key);
