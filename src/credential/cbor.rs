@@ -51,7 +51,7 @@ impl Value {
 
 /// The one encoding of a value. Map entries may come in any order, but every key once.
 pub(super) fn encode(value: &Value) -> Vec<u8> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(64);
     write(value, &mut bytes);
     bytes
 }
@@ -122,16 +122,7 @@ fn write(value: &Value, out: &mut Vec<u8>) {
             // -1 - n is stored as n, which is the complement.
             Err(_) => head(NEGATIVE, integer.unsigned_abs() - 1, out),
         },
-        Value::Map(entries) => {
-            head(MAP, length(entries.len()), out);
-            let mut encoded: Vec<(Vec<u8>, &Value)> =
-                entries.iter().map(|(key, value)| (encode(key), value)).collect();
-            encoded.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-            for (key, value) in encoded {
-                out.extend_from_slice(&key);
-                write(value, out);
-            }
-        }
+        Value::Map(entries) => write_map(entries, out),
         Value::Tag(tag, value) => {
             head(TAG, *tag, out);
             write(value, out);
@@ -140,6 +131,32 @@ fn write(value: &Value, out: &mut Vec<u8>) {
             head(TEXT, length(text.len()), out);
             out.extend_from_slice(text.as_bytes());
         }
+    }
+}
+
+/// Entries mostly come in order, above all when they were just decoded: then nothing is sorted or copied.
+fn write_map(entries: &[(Value, Value)], out: &mut Vec<u8>) {
+    head(MAP, length(entries.len()), out);
+    let start = out.len();
+    let mut previous = start..start;
+    let mut in_order = true;
+    for (key, value) in entries {
+        let at = out.len();
+        write(key, out);
+        in_order &= out[previous.clone()] < out[at..];
+        previous = at..out.len();
+        write(value, out);
+    }
+    if in_order {
+        return;
+    }
+    out.truncate(start);
+    let mut encoded: Vec<(Vec<u8>, &Value)> =
+        entries.iter().map(|(key, value)| (encode(key), value)).collect();
+    encoded.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+    for (key, value) in encoded {
+        out.extend_from_slice(&key);
+        write(value, out);
     }
 }
 

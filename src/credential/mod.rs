@@ -11,6 +11,7 @@
 //! No disk, network, clock or randomness: they come in as arguments. No certificate
 //! types: the vault knows which field has which number.
 
+mod base45;
 mod cbor;
 mod cose;
 pub mod disclosure;

@@ -68,6 +68,7 @@ pub struct VerifiedShowKey {
     not_before: UnixTime,
     expires_at: UnixTime,
     authority_key: PublicKey,
+    authority_kid: ShortKid,
 }
 
 /// Show keys that have been verified already: one key signs many codes, and a queue of people
@@ -184,8 +185,8 @@ pub fn verify(
     known: &KnownShowKeys,
 ) -> Result<(VerifiedShowKey, ShowAuthority), ShowKeyError> {
     let digest = Digest::of(&[bytes]);
-    if let Some((kid, key)) = known.find(&digest) {
-        let authority = authorities.authority(&kid).ok_or(ShowKeyError::Authority)?;
+    if let Some(key) = known.find(&digest) {
+        let authority = authorities.authority(&key.authority_kid).ok_or(ShowKeyError::Authority)?;
         if authority.key == key.authority_key {
             within(&key, &authority)?;
             return Ok((key, authority));
@@ -202,6 +203,7 @@ pub fn verify(
         not_before: unverified.not_before,
         expires_at: unverified.expires_at,
         authority_key: authority.key.clone(),
+        authority_kid: unverified.kid,
     };
     within(&key, &authority)?;
     known.insert(digest, key.clone());
@@ -209,10 +211,8 @@ pub fn verify(
 }
 
 impl KnownShowKeys {
-    fn find(&self, digest: &Digest) -> Option<(ShortKid, VerifiedShowKey)> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = known.get(digest)?.clone();
-        Some((short_kid(&key.authority_key), key))
+    fn find(&self, digest: &Digest) -> Option<VerifiedShowKey> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
     fn insert(&self, digest: Digest, key: VerifiedShowKey) {
