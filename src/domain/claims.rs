@@ -46,9 +46,11 @@ impl Value {
             Json::Array(items) if items.iter().all(Json::is_object) && !items.is_empty() => {
                 items.iter().map(row_from_json).collect::<Option<_>>().map(Self::Rows)
             }
-            Json::Array(items) => {
-                items.iter().map(|item| item.as_str().map(str::to_string)).collect::<Option<_>>().map(Self::List)
-            }
+            Json::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_string))
+                .collect::<Option<_>>()
+                .map(Self::List),
             Json::Null | Json::Object(_) => None,
         }
     }
@@ -61,7 +63,8 @@ impl Value {
             Self::Integer(value) => value.to_string(),
             Self::List(items) => items.join("、"),
             Self::Rows(rows) => {
-                let lines = rows.iter().map(|row| row.values().map(Self::display).collect::<Vec<_>>().join(" "));
+                let lines =
+                    rows.iter().map(|row| row.values().map(Self::display).collect::<Vec<_>>().join(" "));
                 lines.collect::<Vec<_>>().join("；")
             }
             Self::Text(text) => text.clone(),

@@ -8,8 +8,10 @@
 //!
 //! Who may see what, and which field has which rule.
 
-use super::claims::Value;
-use super::time::Date;
+use std::collections::BTreeMap;
+
+use crate::domain::claims::Value;
+use crate::domain::time::Date;
 
 /// How a value is masked.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -30,11 +32,11 @@ pub enum MaskRule {
     BankAccount,
     /// A number plate: the first two and the last one.
     Plate,
-    /// The number of another document: the first one and the last two.
+    /// The number of another document: the first two and the last two.
     Document,
     /// An amount: nothing.
     Amount,
-    /// A date: the year.
+    /// A date or a month: the year.
     Date,
     /// Anything: nothing.
     Hidden,
@@ -94,11 +96,8 @@ pub fn mask(rule: MaskRule, text: &str) -> String {
         MaskRule::Address => format!("{}****", district(text)),
         MaskRule::BankAccount => ends(text, 0, 4, 8),
         MaskRule::Plate => ends(text, 2, 1, 4),
-        MaskRule::Document => ends(text, 1, 2, 4),
-        MaskRule::Date => match text.parse::<Date>() {
-            Ok(date) => format!("{:04}-**-**", date.parts().0),
-            Err(_) => HIDDEN.into(),
-        },
+        MaskRule::Document => ends(text, 2, 2, 4),
+        MaskRule::Date => date(text),
     }
 }
 
@@ -111,7 +110,7 @@ pub fn mask_value(rule: MaskRule, value: &Value) -> Value {
         Value::Integer(_) | Value::Boolean(_) => Value::Text(HIDDEN.into()),
         Value::List(items) => Value::List(items.iter().map(|item| mask(rule, item)).collect()),
         Value::Rows(rows) => {
-            let row = |cells: &std::collections::BTreeMap<String, Value>| {
+            let row = |cells: &BTreeMap<String, Value>| {
                 cells.iter().map(|(column, cell)| (column.clone(), mask_value(rule, cell))).collect()
             };
             Value::Rows(rows.iter().map(row).collect())
@@ -132,7 +131,8 @@ fn ends(text: &str, first: usize, last: usize, hidden: usize) -> String {
 
 fn email(text: &str) -> String {
     let is_domain = |domain: &str| {
-        !domain.is_empty() && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+        !domain.is_empty()
+            && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
     };
     match text.rsplit_once('@') {
         Some((local, domain)) if is_domain(domain) => {
@@ -141,6 +141,16 @@ fn email(text: &str) -> String {
             format!("{}****@{domain}", first.map(String::from).unwrap_or_default())
         }
         _ => HIDDEN.into(),
+    }
+}
+
+fn date(text: &str) -> String {
+    if let Ok(date) = text.parse::<Date>() {
+        return format!("{}-**-**", date.parts().0);
+    }
+    match format!("{text}-01").parse::<Date>() {
+        Ok(month) => format!("{}-**", month.parts().0),
+        Err(_) => HIDDEN.into(),
     }
 }
 
@@ -203,8 +213,6 @@ const ADDRESS_MAX: usize = 30;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -242,11 +250,12 @@ mod tests {
             (MaskRule::Plate, "渝A00015", "渝A****5"),
             (MaskRule::Plate, "渝AD00015", "渝A*****5"),
             (MaskRule::Plate, "渝A1", "***"),
-            (MaskRule::Document, "E12345678", "E******78"),
+            (MaskRule::Document, "E12345678", "E1*****78"),
             (MaskRule::Document, "E12345", "******"),
             (MaskRule::Amount, "1000000.00", "***"),
             (MaskRule::Amount, "", "***"),
             (MaskRule::Date, "1990-03-07", "1990-**-**"),
+            (MaskRule::Date, "1990-03", "1990-**"),
             (MaskRule::Date, "长期", "***"),
             (MaskRule::Hidden, "渝小明", "***"),
             (MaskRule::Hidden, "", "***"),
@@ -266,9 +275,15 @@ mod tests {
             ("江西省景德镇市珠山区1号", "江西省景德镇市珠山区"),
             ("黑龙江省哈尔滨市道里区1号", "黑龙江省哈尔滨市道里区"),
             ("广西壮族自治区柳州市城中区1号", "广西壮族自治区柳州市城中区"),
-            ("新疆维吾尔自治区伊犁哈萨克自治州察布查尔锡伯自治县1号", "新疆维吾尔自治区伊犁哈萨克自治州察布查尔锡伯自治县"),
+            (
+                "新疆维吾尔自治区伊犁哈萨克自治州察布查尔锡伯自治县1号",
+                "新疆维吾尔自治区伊犁哈萨克自治州察布查尔锡伯自治县",
+            ),
             ("云南省临沧市双江拉祜族佤族布朗族傣族自治县1号", "云南省临沧市双江拉祜族佤族布朗族傣族自治县"),
-            ("甘肃省临夏回族自治州积石山保安族东乡族撒拉族自治县1号", "甘肃省临夏回族自治州积石山保安族东乡族撒拉族自治县"),
+            (
+                "甘肃省临夏回族自治州积石山保安族东乡族撒拉族自治县1号",
+                "甘肃省临夏回族自治州积石山保安族东乡族撒拉族自治县",
+            ),
             ("内蒙古自治区锡林郭勒盟苏尼特左旗1号", "内蒙古自治区锡林郭勒盟苏尼特左旗"),
             ("渝北区星光大道1号", "渝北区"),
             ("重庆市星光小区1号", "重庆市"),
@@ -307,8 +322,8 @@ mod tests {
             MaskRule::None => usize::MAX,
             MaskRule::Amount | MaskRule::Hidden => 0,
             MaskRule::Name => 1,
-            MaskRule::Plate | MaskRule::Document => 3,
-            MaskRule::BankAccount => 4,
+            MaskRule::Plate => 3,
+            MaskRule::BankAccount | MaskRule::Document => 4,
             // With its hyphens.
             MaskRule::Date => 6,
             MaskRule::ResidentNumber => 5,

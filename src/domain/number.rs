@@ -12,8 +12,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::type_code::{TypeCode, TypeCodeError};
-use super::uscc::{Uscc, UsccError};
+use crate::domain::type_code::{TypeCode, TypeCodeError};
+use crate::domain::uscc::{Uscc, UsccError};
 
 /// The identifier of one version of one certificate, its check character right.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -268,9 +268,9 @@ impl fmt::Display for IdentifierError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => write!(f, "a certificate identifier begins with `{ROOT}`"),
-            Self::Parts => {
-                f.write_str("a certificate identifier is type, issuer, serial, version and check, with dots between")
-            }
+            Self::Parts => f.write_str(
+                "a certificate identifier is type, issuer, serial, version and check, with dots between",
+            ),
             Self::Type(error) => write!(f, "the type in the certificate identifier: {error}"),
             Self::Issuer(error) => write!(f, "the issuer in the certificate identifier: {error}"),
             Self::Serial => f.write_str("a serial is 1 to 40 digits and capital letters"),
@@ -349,9 +349,14 @@ mod tests {
         let valid = vectors("valid");
         assert_eq!(valid.len(), 6);
         for text in valid {
-            let identifier = CertificateIdentifier::parse_foreign(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            let identifier =
+                CertificateIdentifier::parse_foreign(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
             assert_eq!(identifier.to_string(), text);
-            assert_eq!(text.parse::<CertificateIdentifier>().is_ok(), identifier.issuer_uscc().is_some(), "{text}");
+            assert_eq!(
+                text.parse::<CertificateIdentifier>().is_ok(),
+                identifier.issuer_uscc().is_some(),
+                "{text}"
+            );
         }
         let second = "11100000000013338W00211320482014138860P201807250201001";
         assert_eq!(check_char(second.bytes()), 'M');
@@ -386,7 +391,10 @@ mod tests {
         assert_eq!(identifier.check_char(), 'S');
         let issuer = identifier.issuer_uscc().unwrap();
         let serial = identifier.serial().clone();
-        assert_eq!(CertificateIdentifier::new(identifier.type_code(), issuer, serial, identifier.version()), identifier);
+        assert_eq!(
+            CertificateIdentifier::new(identifier.type_code(), issuer, serial, identifier.version()),
+            identifier
+        );
     }
 
     #[test]

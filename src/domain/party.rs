@@ -12,8 +12,8 @@ use std::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::resident_id::{ResidentId, ResidentIdError};
-use super::uscc::{Uscc, UsccError};
+use crate::domain::resident_id::{ResidentId, ResidentIdError};
+use crate::domain::uscc::{Uscc, UsccError};
 
 /// The kind of document that a holder's code is from.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -206,7 +206,9 @@ struct Number(String);
 fn normalised(text: &str) -> String {
     let mut number = String::with_capacity(text.len());
     number.extend(
-        text.chars().filter(|character| !character.is_whitespace()).map(|character| ascii(character).to_ascii_uppercase()),
+        text.chars()
+            .filter(|character| !character.is_whitespace())
+            .map(|character| ascii(character).to_ascii_uppercase()),
     );
     number
 }
@@ -255,7 +257,12 @@ mod tests {
     #[test]
     fn one_document_written_in_several_ways_is_one_holder() {
         let code = HolderCode::parse(HolderCodeType::ResidentId, "50019919850615101X").unwrap();
-        for text in ["50019919850615101x", " 500199 19850615 101X\n", "５００１９９１９８５０６１５１０１ｘ", "　50019919850615101X　"] {
+        for text in [
+            "50019919850615101x",
+            " 500199 19850615 101X\n",
+            "５００１９９１９８５０６１５１０１ｘ",
+            "　50019919850615101X　",
+        ] {
             assert_eq!(HolderCode::parse(HolderCodeType::ResidentId, text), Ok(code.clone()), "{text:?}");
         }
         assert_eq!(code.expose(), "50019919850615101X");

@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::time::Date;
+use crate::domain::time::Date;
 
 /// A resident identity number with an existing birth date and the right check character.
 #[derive(Clone, Eq, Hash, PartialEq, Zeroize, ZeroizeOnDrop)]
@@ -116,7 +116,8 @@ fn birth_date(number: &str) -> Option<Date> {
 }
 
 fn check(number: &[u8; LENGTH]) -> u8 {
-    let sum: usize = number.iter().zip(WEIGHTS).map(|(digit, weight)| weight * usize::from(digit - b'0')).sum();
+    let sum: usize =
+        number.iter().zip(WEIGHTS).map(|(digit, weight)| weight * usize::from(digit - b'0')).sum();
     b"10X98765432"[sum % 11]
 }
 
@@ -138,7 +139,11 @@ mod tests {
             assert_eq!(check(bytes), bytes[17], "{text}");
         }
         assert!("11010519491231002X".parse::<ResidentId>().is_ok());
-        assert_eq!("440524188001010014".parse::<ResidentId>(), Err(ResidentIdError::BirthDate), "born in 1880");
+        assert_eq!(
+            "440524188001010014".parse::<ResidentId>(),
+            Err(ResidentIdError::BirthDate),
+            "born in 1880"
+        );
     }
 
     #[test]
@@ -157,7 +162,8 @@ mod tests {
         }
         assert_eq!("500199199002301231".parse::<ResidentId>(), Err(ResidentIdError::BirthDate));
         assert_eq!("500199900307123".parse::<ResidentId>(), Err(ResidentIdError::Length));
-        for text in ["５00199199003071231", "500199 99003071231", "x00199199003071231", "50019919900307123é"] {
+        for text in ["５00199199003071231", "500199 99003071231", "x00199199003071231", "50019919900307123é"]
+        {
             assert_eq!(text.parse::<ResidentId>(), Err(ResidentIdError::Character), "{text}");
         }
     }
@@ -178,7 +184,9 @@ mod tests {
     fn every_single_character_change_is_caught() {
         for text in vectors("valid_synthetic_unassigned_area_500199") {
             for index in 0..text.len() {
-                for letter in (' '..='~').filter(|letter| *letter != 'x' && !text[index..].starts_with(*letter)) {
+                for letter in
+                    (' '..='~').filter(|letter| *letter != 'x' && !text[index..].starts_with(*letter))
+                {
                     let mut changed = text.clone();
                     changed.replace_range(index..=index, letter.encode_utf8(&mut [0; 4]));
                     assert!(changed.parse::<ResidentId>().is_err(), "{text} as {changed}");

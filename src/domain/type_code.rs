@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::uscc::{Uscc, UsccError};
+use crate::domain::uscc::{Uscc, UsccError};
 
 /// The code of a certificate type, such as `11100000000013338W011`.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -165,7 +165,8 @@ impl Verdict {
     /// The answer that decides: the first failed one, else the first unknown one, else the status.
     pub fn deciding(&self) -> &Check {
         let checks = self.checks();
-        let first = |wanted| checks.iter().find(|(_, check)| check.outcome() == wanted).map(|(_, check)| *check);
+        let first =
+            |wanted| checks.iter().find(|(_, check)| check.outcome() == wanted).map(|(_, check)| *check);
         first(Outcome::Failed).or_else(|| first(Outcome::Unknown)).unwrap_or(&self.0.status)
     }
 }
