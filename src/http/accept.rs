@@ -455,7 +455,10 @@ mod tests {
     async fn a_connection_serves_several_requests_and_is_closed_when_idle() {
         let (address, ..) = open(short()).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
         assert_eq!(rest(&mut stream).await.matches("here").count(), 2);
     }
 

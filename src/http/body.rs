@@ -124,7 +124,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Strict, E> {
-        Number::from_f64(value).map(|number| Strict(Value::Number(number))).ok_or_else(|| E::custom("not a number"))
+        Number::from_f64(value)
+            .map(|number| Strict(Value::Number(number)))
+            .ok_or_else(|| E::custom("not a number"))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Strict, E> {
@@ -312,7 +314,11 @@ mod tests {
         check(r#"{"name":"a","fields":{"x":1,"x":2}}"#, "request/invalid", "`x` is there twice");
         check(r#"{"name":"a","fields":{},"more":1}"#, "request/invalid", "`more` is not known here");
         check(r#"{"name":"a"}"#, "request/invalid", "`fields` is missing");
-        check(r#"{"name":["张小明"],"fields":{}}"#, "request/json", "a member has the wrong form: expected a string");
+        check(
+            r#"{"name":["张小明"],"fields":{}}"#,
+            "request/json",
+            "a member has the wrong form: expected a string",
+        );
         check("{", "request/json", "line 1, column 1 is not JSON");
         check(&"[".repeat(1_000), "request/json", "line 1, column 128 is not JSON");
         assert!(read::<Sample>(r#"{"name":"a","fields":{"n":1.5,"l":[null,true,-1]}}"#.as_bytes()).is_ok());

@@ -50,7 +50,8 @@ pub struct Sample {
 pub(super) async fn certificates(State(app): State<App>) -> Result<Json<CertificatePage>, Problem> {
     let demo = demo(&app)?.clone();
     let views = app.run(move |vault| {
-        let view = |sample: &Sample| vault.wallet_certificate(&demo.holder, &sample.identifier, Reveal::Masked);
+        let view =
+            |sample: &Sample| vault.wallet_certificate(&demo.holder, &sample.identifier, Reveal::Masked);
         demo.samples.iter().map(view).collect::<Result<Vec<_>, _>>()
     });
     let page = Paged { items: views.await??, next: None };

@@ -200,7 +200,8 @@ impl Rows for IssueRows {
                     answers.push(None);
                 }
                 Err(problem) => {
-                    answers.push(Some(Answer::Line(ndjson::line(&IssueResult::refused(row.number, &problem)))));
+                    answers
+                        .push(Some(Answer::Line(ndjson::line(&IssueResult::refused(row.number, &problem)))));
                 }
             }
         }

@@ -274,7 +274,12 @@ pub(super) async fn gate(
     response
 }
 
-async fn pass(app: &App, route: &'static Route, mut request: Request, next: Next) -> Result<Response, Problem> {
+async fn pass(
+    app: &App,
+    route: &'static Route,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     let address = request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
     app.gates().address(address)?;
     let who = match route.who {
@@ -319,7 +324,8 @@ fn check_head(route: &Route, request: &Request) -> Result<(), Problem> {
         return Err(Problem::too_large(route.body_max));
     }
     if route.takes.media != Media::Nothing {
-        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let content_type =
+            headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let taken = route.takes.media.content_type();
         // The name under which NDJSON was known first is as common as the one it has.

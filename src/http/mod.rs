@@ -46,14 +46,14 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use self::accept::Door;
 pub use self::accept::tls;
 pub use self::demo::{Demo, Sample};
-pub use self::limits::{Limits, PerSecond, Rates};
-pub use self::problem::Problem;
-use self::accept::Door;
 use self::limits::Gates;
+pub use self::limits::{Limits, PerSecond, Rates};
 use self::observe::{Metrics, Moment, Stopped};
 use self::pages::Pages;
+pub use self::problem::Problem;
 use crate::vault::Vault;
 use crate::vault::opening::WriterHealth;
 
@@ -75,7 +75,10 @@ struct Parts {
 impl App {
     /// A vault with its limits. With a [`Demo`] only in development mode.
     pub fn new(vault: Arc<Vault>, limits: Limits, demo: Option<Demo>) -> Self {
-        let pages = Pages::new(&vault.settings().url, if demo.is_some() { pages::Mode::Demo } else { pages::Mode::Plain });
+        let pages = Pages::new(
+            &vault.settings().url,
+            if demo.is_some() { pages::Mode::Demo } else { pages::Mode::Plain },
+        );
         Self(Arc::new(Parts {
             gates: Gates::new(&limits),
             limits: Arc::new(limits),
@@ -97,7 +100,10 @@ impl App {
     ///
     /// A request that is given up meanwhile does not stop the verb: what it did is found
     /// by sending the request again.
-    async fn run<T: Send + 'static>(&self, verb: impl FnOnce(&Vault) -> T + Send + 'static) -> Result<T, Problem> {
+    async fn run<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Vault) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
         let hand = self.0.gates.hands().acquire_owned().await.map_err(|_| Problem::busy())?;
         let vault = Arc::clone(&self.0.vault);
         let done = tokio::task::spawn_blocking(move || {
@@ -158,14 +164,14 @@ impl App {
 ///
 /// Meanwhile the vault is looked after: changed status lists are signed again and what
 /// has expired is dropped every few seconds.
-pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, app: App, shutdown: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    app: App,
+    shutdown: impl Future<Output = ()>,
+) {
     let stop = app.0.stop.clone();
-    let door = Door {
-        listener,
-        tls,
-        limits: Arc::clone(&app.0.limits),
-        open: Arc::clone(&app.0.open),
-    };
+    let door = Door { listener, tls, limits: Arc::clone(&app.0.limits), open: Arc::clone(&app.0.open) };
     let keeper = tokio::spawn(keep(app.clone()));
     let doors = door.keep(app.router(), stop.clone());
     let stopper = async {
@@ -191,8 +197,12 @@ async fn keep(app: App) {
         }
         match app.run(|vault| vault.maintain()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(error.code = error.code(), "the vault could not be looked after"),
-            Err(problem) => tracing::error!(problem.code = problem.code(), "the vault could not be looked after"),
+            Ok(Err(error)) => {
+                tracing::error!(error.code = error.code(), "the vault could not be looked after")
+            }
+            Err(problem) => {
+                tracing::error!(problem.code = problem.code(), "the vault could not be looked after")
+            }
         }
     }
 }

@@ -79,7 +79,15 @@ pub(super) fn line(result: &impl Serialize) -> Vec<u8> {
 /// The answer to a stream: results, as rows come in.
 pub(super) fn answer(app: App, rows: impl Rows, body: Body) -> Response {
     let wait = app.limits().stream_read;
-    let lines = Lines { body, wait, buffer: Vec::new(), skipping: Skipping::No, number: 0, ended: Ended::No };
+    let lines = Lines {
+        body,
+        wait,
+        buffer: Vec::new(),
+        looked: 0,
+        skipping: Skipping::No,
+        number: 0,
+        ended: Ended::No,
+    };
     let state = Some((app, Arc::new(rows), lines));
     let results = stream::unfold(state, |state| async {
         let (app, rows, mut lines) = state?;
@@ -135,6 +143,8 @@ struct Lines {
     body: Body,
     wait: Duration,
     buffer: Vec<u8>,
+    /// So many bytes at the buffer's beginning hold no end of a line: nobody makes us look twice.
+    looked: usize,
     skipping: Skipping,
     number: u64,
     ended: Ended,
@@ -183,11 +193,16 @@ impl Lines {
         let mut start = 0;
         while rows.len() < GROUP {
             let rest = &self.buffer[start..];
-            let (line, next) = match rest.iter().position(|byte| *byte == b'\n') {
-                Some(at) => (&rest[..at], start + at + 1),
+            let looked = self.looked.min(rest.len());
+            self.looked = 0;
+            let (line, next) = match rest[looked..].iter().position(|byte| *byte == b'\n') {
+                Some(at) => (&rest[..looked + at], start + looked + at + 1),
                 // The last line may do without its end.
                 None if self.ended == Ended::Yes && !rest.is_empty() => (rest, self.buffer.len()),
-                None => break,
+                None => {
+                    self.looked = rest.len();
+                    break;
+                }
             };
             start = next;
             if self.skipping == Skipping::Yes {
@@ -210,6 +225,7 @@ impl Lines {
                 self.skipping = Skipping::Yes;
             }
             self.buffer.clear();
+            self.looked = 0;
         }
         // At the end, what is left of a line that was too long is nobody's row.
         if self.ended == Ended::Yes && self.skipping == Skipping::Yes {
@@ -243,8 +259,15 @@ mod tests {
             text.as_bytes().chunks(7).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         let body = Body::from_stream(stream::iter(pieces));
         let wait = Duration::from_secs(5);
-        let mut lines =
-            Lines { body, wait, buffer: vec![], skipping: Skipping::No, number: 0, ended: Ended::No };
+        let mut lines = Lines {
+            body,
+            wait,
+            buffer: vec![],
+            looked: 0,
+            skipping: Skipping::No,
+            number: 0,
+            ended: Ended::No,
+        };
         let mut rows = Vec::new();
         loop {
             let group = lines.group().await.unwrap();
@@ -294,8 +317,15 @@ mod tests {
             vec![Ok(Bytes::from_static(b"{\"half\"")), Err(io::ErrorKind::ConnectionReset.into())];
         let body = Body::from_stream(stream::iter(pieces));
         let wait = Duration::from_secs(5);
-        let mut lines =
-            Lines { body, wait, buffer: vec![], skipping: Skipping::No, number: 0, ended: Ended::No };
+        let mut lines = Lines {
+            body,
+            wait,
+            buffer: vec![],
+            looked: 0,
+            skipping: Skipping::No,
+            number: 0,
+            ended: Ended::No,
+        };
         assert!(lines.group().await.is_err());
     }
 }

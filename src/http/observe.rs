@@ -165,21 +165,20 @@ pub(super) async fn request(State(app): State<App>, request: Request, next: Next
 
     let pattern = route.map_or("none", |route| route.path);
     let elapsed = started.elapsed();
-    let labels = RequestLabels { method: known(&method).to_string(), route: pattern, status: status.as_u16() };
+    let method_name = known(&method);
+    let labels = RequestLabels { method: method_name.to_string(), route: pattern, status: status.as_u16() };
     metrics.requests.get_or_create(&labels).inc();
     metrics.seconds.get_or_create(&RouteLabels { route: pattern }).observe(elapsed.as_secs_f64());
     let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
-        target: "kabao::http",
-        http.method = known(&method),
+        http.method = method_name,
         http.route = pattern,
         http.status = status.as_u16(),
         problem.code = code,
         duration_ms,
         request = name,
         peer,
-        "{} {pattern} {}",
-        known(&method),
+        "{method_name} {pattern} {}",
         status.as_u16(),
     );
     response
@@ -261,10 +260,12 @@ mod tests {
         let metrics = Metrics::new();
         let labels = RequestLabels { method: "GET".into(), route: "/v1/x/{y}", status: 200 };
         metrics.requests.get_or_create(&labels).inc();
-        let moment =
-            Moment { connections: 1, being_served: 2, log_size: 3, lists: 4, stopped: Stopped::No };
+        let moment = Moment { connections: 1, being_served: 2, log_size: 3, lists: 4, stopped: Stopped::No };
         let text = metrics.text(&moment);
-        assert!(text.contains(r#"kabao_http_requests_total{method="GET",route="/v1/x/{y}",status="200"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"kabao_http_requests_total{method="GET",route="/v1/x/{y}",status="200"} 1"#),
+            "{text}"
+        );
         assert!(text.contains("kabao_log_entries 3"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }

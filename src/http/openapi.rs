@@ -158,7 +158,11 @@ fn queries(operation: &str) -> Vec<(&'static str, &'static str, Value)> {
         "issuer_certificate" | "wallet_certificate" | "wallet_face_svg" => vec![reveal],
         "wallet_face_png" => vec![
             reveal,
-            ("width", "Pixels", json!({ "type": "integer", "minimum": 200, "maximum": 2000, "default": 1000 })),
+            (
+                "width",
+                "Pixels",
+                json!({ "type": "integer", "minimum": 200, "maximum": 2000, "default": 1000 }),
+            ),
         ],
         "wallet_certificates" => vec![
             ("type", "Only this type, by slug", text()),

@@ -106,9 +106,22 @@ mod tests {
     #[test]
     fn pages_load_nothing_from_elsewhere_and_hold_no_script_of_their_own() {
         let docs = Pages::new("https://kabao.example", Mode::Plain).docs;
-        let pages = [include_str!("pages/demo.html"), include_str!("pages/home.html"), include_str!("pages/show.html")];
+        let pages = [
+            include_str!("pages/demo.html"),
+            include_str!("pages/home.html"),
+            include_str!("pages/show.html"),
+        ];
         for page in pages.into_iter().chain([docs.as_str()]) {
-            for forbidden in ["src=\"http", "src=\"//", "href=\"http", "href=\"//", "<style", "style=\"", " onclick", "@import"] {
+            for forbidden in [
+                "src=\"http",
+                "src=\"//",
+                "href=\"http",
+                "href=\"//",
+                "<style",
+                "style=\"",
+                " onclick",
+                "@import",
+            ] {
                 assert!(!page.contains(forbidden), "{forbidden}");
             }
             assert!(page.contains("lang=\"zh-CN\""));
@@ -117,7 +130,9 @@ mod tests {
             assert_eq!(scripts, page.matches("<script type=\"module\" src=\"/assets/").count());
         }
         for asset in [include_str!("pages/kabao.css"), include_str!("pages/demo.js")] {
-            assert!(!asset.contains("http://") && !asset.contains("https://") && !asset.contains("innerHTML"));
+            assert!(
+                !asset.contains("http://") && !asset.contains("https://") && !asset.contains("innerHTML")
+            );
         }
     }
 }

@@ -16,7 +16,11 @@ use crate::vault::VaultError;
 
 /// An answer that is not what was asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+/// In a box: an answer that went well should not be as large as one that did not.
+#[derive(Clone, Debug, PartialEq)]
+struct Parts {
     status: StatusCode,
     title: &'static str,
     code: &'static str,
@@ -29,7 +33,7 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
-        Self {
+        Self(Box::new(Parts {
             status,
             title,
             code,
@@ -38,21 +42,21 @@ impl Problem {
             errors: vec![],
             headers: vec![],
             oauth: None,
-        }
+        }))
     }
 
     fn hint(mut self, hint: &'static str) -> Self {
-        self.hint = Some(hint);
+        self.0.hint = Some(hint);
         self
     }
 
     fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = detail.into();
+        self.0.detail = detail.into();
         self
     }
 
     fn retry_after(mut self, seconds: u64) -> Self {
-        self.headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
+        self.0.headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
         self
     }
 
@@ -65,10 +69,13 @@ impl Problem {
 
     /// The client's key was not accepted (RFC 6749, section 5.2).
     pub(super) fn client_refused() -> Self {
-        let mut problem =
-            Self::new(StatusCode::UNAUTHORIZED, "access/client-refused", "the client assertion is not accepted")
-                .hint("sign a fresh assertion with the registered key; its audience is this address");
-        problem.oauth = Some("invalid_client");
+        let mut problem = Self::new(
+            StatusCode::UNAUTHORIZED,
+            "access/client-refused",
+            "the client assertion is not accepted",
+        )
+        .hint("sign a fresh assertion with the registered key; its audience is this address");
+        problem.0.oauth = Some("invalid_client");
         problem
     }
 
@@ -92,12 +99,15 @@ impl Problem {
 
     /// What a body, query or path says cannot be.
     pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
-        let mut problem =
-            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "request/invalid", "the request cannot be understood");
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "request/invalid",
+            "the request cannot be understood",
+        );
         if let Some(first) = errors.first() {
-            problem.detail = format!("`{}` {}", first.field, first.reason);
+            problem.0.detail = format!("`{}` {}", first.field, first.reason);
         }
-        problem.errors = errors;
+        problem.0.errors = errors;
         problem.hint("mend the fields named and send the request again")
     }
 
@@ -144,10 +154,11 @@ impl Problem {
 
     /// The token route was asked for something it does not give.
     pub(super) fn token_request(oauth: &'static str, reason: &'static str) -> Self {
-        let mut problem = Self::new(StatusCode::BAD_REQUEST, "request/token", "no token can be given for this")
-            .detail(reason)
-            .hint("send grant_type=client_credentials with a private_key_jwt client assertion");
-        problem.oauth = Some(oauth);
+        let mut problem =
+            Self::new(StatusCode::BAD_REQUEST, "request/token", "no token can be given for this")
+                .detail(reason)
+                .hint("send grant_type=client_credentials with a private_key_jwt client assertion");
+        problem.0.oauth = Some(oauth);
         problem
     }
 
@@ -170,20 +181,21 @@ impl Problem {
 
     /// Too often.
     pub(super) fn too_many(wait_seconds: u64) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "http/too-many-requests", "too many requests in a short time")
-            .hint("wait as long as `Retry-After` says")
-            .retry_after(wait_seconds.max(1))
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "http/too-many-requests",
+            "too many requests in a short time",
+        )
+        .hint("wait as long as `Retry-After` says")
+        .retry_after(wait_seconds.max(1))
     }
 
     /// No token, or none that is accepted; which of the two is not told.
     pub(super) fn unauthenticated() -> Self {
-        let mut problem = Self::new(
-            StatusCode::UNAUTHORIZED,
-            "access/unauthenticated",
-            "a valid bearer token is needed",
-        )
-        .hint("ask /oauth/token for a token and send it in `Authorization: Bearer`");
-        problem.headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"kabao\"")));
+        let mut problem =
+            Self::new(StatusCode::UNAUTHORIZED, "access/unauthenticated", "a valid bearer token is needed")
+                .hint("ask /oauth/token for a token and send it in `Authorization: Bearer`");
+        problem.0.headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"kabao\"")));
         problem
     }
 
@@ -199,41 +211,41 @@ impl Problem {
 
     /// Its stable name.
     pub fn code(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     /// Its status.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// What is wrong with which field.
     pub fn errors(&self) -> &[FieldError] {
-        &self.errors
+        &self.0.errors
     }
 
     /// What it says to people.
     pub fn text(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The answer as it is sent, with the request's id.
     pub(super) fn written(&self, request: &str) -> Response {
         let body = ProblemBody {
-            kind: format!("/docs#{}", self.code.replace('/', "-")),
-            title: self.title.to_string(),
-            status: self.status.as_u16(),
-            detail: self.detail.clone(),
-            code: self.code.to_string(),
-            hint: self.hint.map(str::to_string),
-            errors: self.errors.clone(),
+            kind: format!("/docs#{}", self.0.code.replace('/', "-")),
+            title: self.0.title.to_string(),
+            status: self.0.status.as_u16(),
+            detail: self.0.detail.clone(),
+            code: self.0.code.to_string(),
+            hint: self.0.hint.map(str::to_string),
+            errors: self.0.errors.clone(),
             request: request.to_string(),
-            error: self.oauth.map(str::to_string),
+            error: self.0.oauth.map(str::to_string),
         };
         let text = serde_json::to_vec(&body).expect("strings and numbers are always JSON");
-        let mut response = (self.status, text).into_response();
+        let mut response = (self.0.status, text).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        for (name, value) in &self.headers {
+        for (name, value) in &self.0.headers {
             response.headers_mut().insert(name.clone(), value.clone());
         }
         response
@@ -243,7 +255,7 @@ impl Problem {
 /// An empty answer that carries the problem: the outermost layer writes it.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.0.status.into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -255,22 +267,30 @@ impl From<VaultError> for Problem {
             VaultError::ClockBack => (StatusCode::SERVICE_UNAVAILABLE, "the service writes nothing now"),
             VaultError::CodeRefused => (StatusCode::UNPROCESSABLE_ENTITY, "the code is not accepted"),
             VaultError::Forbidden => (StatusCode::FORBIDDEN, "this caller may not do this"),
-            VaultError::IllegalMove { .. } => (StatusCode::CONFLICT, "the certificate's state does not allow this"),
+            VaultError::IllegalMove { .. } => {
+                (StatusCode::CONFLICT, "the certificate's state does not allow this")
+            }
             VaultError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "fields are wrong"),
             VaultError::NotFound => (StatusCode::NOT_FOUND, "there is none"),
             VaultError::NotYourType => (StatusCode::FORBIDDEN, "this department does not issue this type"),
             VaultError::NumberTaken => (StatusCode::CONFLICT, "the number is taken"),
-            VaultError::OverAsking { .. } => (StatusCode::FORBIDDEN, "more was asked than the scenario allows"),
+            VaultError::OverAsking { .. } => {
+                (StatusCode::FORBIDDEN, "more was asked than the scenario allows")
+            }
             VaultError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "too much is waiting"),
-            VaultError::RequestReused => (StatusCode::UNPROCESSABLE_ENTITY, "the key was used for another request"),
+            VaultError::RequestReused => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "the key was used for another request")
+            }
             VaultError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "the service has stopped"),
             VaultError::TooLong => (StatusCode::UNPROCESSABLE_ENTITY, "the fields do not fit"),
-            VaultError::UnknownType => (StatusCode::UNPROCESSABLE_ENTITY, "there is no such certificate type"),
+            VaultError::UnknownType => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "there is no such certificate type")
+            }
             VaultError::Unreadable => (StatusCode::INTERNAL_SERVER_ERROR, "something broke on our side"),
         };
         let mut problem = Self::new(status, error.code(), title).detail(error.to_string());
-        problem.hint = error.hint();
-        problem.errors = field_errors(&error);
+        problem.0.hint = error.hint();
+        problem.0.errors = field_errors(&error);
         if status == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(1) } else { problem }
     }
 }
@@ -293,7 +313,7 @@ pub(super) fn field_errors(error: &VaultError) -> Vec<FieldError> {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.status.as_u16(), self.code, self.detail)
+        write!(f, "{} {}: {}", self.0.status.as_u16(), self.0.code, self.0.detail)
     }
 }
 

@@ -51,7 +51,8 @@ pub(super) async fn status_list(
     PathText(list): PathText,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let list: u32 = list.parse().ok().filter(|number: &u32| number.to_string() == list).ok_or_else(Problem::not_found)?;
+    let list: u32 =
+        list.parse().ok().filter(|number: &u32| number.to_string() == list).ok_or_else(Problem::not_found)?;
     let signed = app.run(move |vault| vault.status_token(list)).await??.ok_or_else(Problem::not_found)?;
     let tagged = tagged(&signed.digest, &headers, || typed(Media::StatusList, signed.jwt.clone()));
     Ok(cached(tagged, "public, max-age=30"))
@@ -101,7 +102,9 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Readiness>, Pro
     let health = app.run(|vault| vault.health()).await?;
     match health.writer {
         WriterHealth::Running => Ok(Json(Readiness { state: "ready", log_size: health.log_size })),
-        WriterHealth::Stopped => Err(Problem::not_ready("the writer has stopped; the vault must be opened again")),
+        WriterHealth::Stopped => {
+            Err(Problem::not_ready("the writer has stopped; the vault must be opened again"))
+        }
     }
 }
 

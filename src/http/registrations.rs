@@ -11,7 +11,10 @@ use super::problem::Problem;
 use super::wire::{RegistrationBody, RegistrationList, RegistrationView};
 
 /// `GET /v1/registrations`.
-pub(super) async fn list(State(app): State<App>, Who(caller): Who) -> Result<Json<RegistrationList>, Problem> {
+pub(super) async fn list(
+    State(app): State<App>,
+    Who(caller): Who,
+) -> Result<Json<RegistrationList>, Problem> {
     let registrations = app.run(move |vault| vault.registrations(&caller)).await??;
     Ok(Json(registrations.as_slice().into()))
 }

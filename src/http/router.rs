@@ -14,8 +14,8 @@ use super::App;
 use super::audit;
 use super::demo;
 use super::issuer;
-use super::limits::Rate;
 use super::limits;
+use super::limits::Rate;
 use super::observe;
 use super::pages;
 use super::problem::Problem;
@@ -282,7 +282,9 @@ mod tests {
     fn every_post_that_writes_is_keyed() {
         // These make something that expires by itself, or are the same when sent twice.
         let plain = ["/v1/wallet/showings", "/v1/wallet/offline", "/v1/registrations"];
-        for route in ROUTES.iter().filter(|route| route.method == Method::POST && route.path.starts_with("/v1/")) {
+        for route in
+            ROUTES.iter().filter(|route| route.method == Method::POST && route.path.starts_with("/v1/"))
+        {
             assert_eq!(route.key == Key::Plain, plain.contains(&route.path), "{}", route.path);
         }
     }

@@ -19,7 +19,10 @@ pub(super) async fn token(State(app): State<App>, request: Request) -> Result<Js
     let mut form =
         Pairs::parse(text).map_err(|_| Problem::token_request("invalid_request", "the form is malformed"))?;
     if form.take("grant_type").as_deref() != Some("client_credentials") {
-        return Err(Problem::token_request("unsupported_grant_type", "`grant_type` must be `client_credentials`"));
+        return Err(Problem::token_request(
+            "unsupported_grant_type",
+            "`grant_type` must be `client_credentials`",
+        ));
     }
     if form.take("client_assertion_type").as_deref() != Some(ASSERTION_TYPE) {
         let reason = "`client_assertion_type` must name a JWT bearer assertion";

@@ -12,7 +12,8 @@ use super::issuer::reveal;
 use super::problem::Problem;
 use super::router::Media;
 use super::wire::{
-    AccessPage, CertificateBody, CertificatePage, OfflineBody, OfflineView, ShowingBody, ShowingView, pictured,
+    AccessPage, CertificateBody, CertificatePage, OfflineBody, OfflineView, ShowingBody, ShowingView,
+    pictured,
 };
 use crate::vault::wallet::WalletQuery;
 
@@ -55,9 +56,8 @@ pub(super) async fn face_svg(
 ) -> Result<Response, Problem> {
     let reveal = reveal(&mut query)?;
     query.finish()?;
-    let svg = app.run(move |vault| {
-        vault.wallet_certificate(&caller, &identifier, reveal).map(|view| view.face_svg())
-    });
+    let svg = app
+        .run(move |vault| vault.wallet_certificate(&caller, &identifier, reveal).map(|view| view.face_svg()));
     Ok(svg_answer(svg.await??))
 }
 

@@ -18,13 +18,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(super) use self::certificate::{
-    CertificateBody, CertificateHistory, CertificatePage, ChangeBody, IssueBody, IssueResult, IssueRow, IssuedView,
+    CertificateBody, CertificateHistory, CertificatePage, ChangeBody, IssueBody, IssueResult, IssueRow,
+    IssuedView,
 };
 pub(super) use self::registration::{RegistrationBody, RegistrationList, RegistrationView};
 pub(super) use self::showing::{
     AccessPage, OfflineBody, OfflineView, Picture, RevocationPage, ShowingBody, ShowingView, pictured,
 };
-pub(super) use self::verification::{VerificationBody, VerificationResult, VerificationRow, VerificationView};
+pub(super) use self::verification::{
+    VerificationBody, VerificationResult, VerificationRow, VerificationView,
+};
 use crate::catalog;
 
 /// A problem (RFC 9457), with a stable code, a hint and the request's id.

@@ -15,7 +15,11 @@ pub(super) fn page(document: &Value) -> String {
 
 fn body(page: &mut String, document: &Value) -> std::fmt::Result {
     writeln!(page, "<h1>{}</h1>", escaped(&document["info"]["title"]))?;
-    writeln!(page, "<p>{}. <a href=\"/openapi.json\">OpenAPI 3.1</a></p>", escaped(&document["info"]["summary"]))?;
+    writeln!(
+        page,
+        "<p>{}. <a href=\"/openapi.json\">OpenAPI 3.1</a></p>",
+        escaped(&document["info"]["summary"])
+    )?;
     page.push_str(INTRODUCTION);
     for (tag, zh, en) in GROUPS {
         writeln!(page, "<section><h2 id=\"{tag}\">{zh} <small>{en}</small></h2>")?;
@@ -47,7 +51,9 @@ fn route(page: &mut String, path: &str, method: &str, operation: &Value) -> std:
     }
     let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !parameters.is_empty() {
-        page.push_str("<table><thead><tr><th>参数 parameter</th><th>位置 in</th><th>说明</th></tr></thead><tbody>\n");
+        page.push_str(
+            "<table><thead><tr><th>参数 parameter</th><th>位置 in</th><th>说明</th></tr></thead><tbody>\n",
+        );
         for parameter in parameters {
             let (name, place) = (escaped(&parameter["name"]), escaped(&parameter["in"]));
             let words = escaped(&parameter["description"]);
@@ -90,12 +96,18 @@ fn shape(page: &mut String, name: &str, schema: &Value) -> std::fmt::Result {
         schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut rows = members(&schema["properties"]).peekable();
     if rows.peek().is_some() {
-        page.push_str("<table><thead><tr><th>成员 member</th><th>类型 type</th><th>说明</th></tr></thead><tbody>\n");
+        page.push_str(
+            "<table><thead><tr><th>成员 member</th><th>类型 type</th><th>说明</th></tr></thead><tbody>\n",
+        );
         for (member, inner) in rows {
             let star = if required.contains(&member) { "" } else { " <small>可选 optional</small>" };
             let words = escaped(&inner["description"]);
             let kind = kind(inner);
-            writeln!(page, "<tr><td><code>{}</code>{star}</td><td>{kind}</td><td>{words}</td></tr>", text(member))?;
+            writeln!(
+                page,
+                "<tr><td><code>{}</code>{star}</td><td>{kind}</td><td>{words}</td></tr>",
+                text(member)
+            )?;
         }
         page.push_str("</tbody></table>\n");
     }
@@ -162,9 +174,9 @@ const HEAD: &str = r#"<!doctype html>
 <main class="wide">
 "#;
 
-const INTRODUCTION: &str = r#"<p>除公开接口外，每次调用在 <code>Authorization: Bearer</code> 中携带令牌；令牌由 <a href="#token_token">/oauth/token</a> 以登记的密钥换取，有效期不超过 15 分钟。写入类请求须带 <code>Idempotency-Key</code>：同一请求以同一键重发，得到同一结果。凡未按所求办理的，一律以 <code>application/problem+json</code> 应答，<code>code</code> 稳定不变。</p>
+const INTRODUCTION: &str = r##"<p>除公开接口外，每次调用在 <code>Authorization: Bearer</code> 中携带令牌；令牌由 <a href="#token_token">/oauth/token</a> 以登记的密钥换取，有效期不超过 15 分钟。写入类请求须带 <code>Idempotency-Key</code>：同一请求以同一键重发，得到同一结果。凡未按所求办理的，一律以 <code>application/problem+json</code> 应答，<code>code</code> 稳定不变。</p>
 <p lang="en">Every call but the public ones carries a bearer token, which a registered key is given at <a href="#token_token">/oauth/token</a> for at most 15 minutes. Requests that write carry an <code>Idempotency-Key</code>: sent again with the same key they answer the same. Everything else is a problem (RFC 9457) whose <code>code</code> never changes.</p>
-"#;
+"##;
 
 /// The groups, in the order in which they are read.
 const GROUPS: &[(&str, &str, &str)] = &[

@@ -213,7 +213,11 @@ pub(in crate::http) struct ChangeBody {
 
 impl ChangeBody {
     /// The order it stands for.
-    pub(in crate::http) fn order(self, kind: ChangeKind, request: Option<String>) -> Result<ChangeOrder, Problem> {
+    pub(in crate::http) fn order(
+        self,
+        kind: ChangeKind,
+        request: Option<String>,
+    ) -> Result<ChangeOrder, Problem> {
         let mut faults = Vec::new();
         let reason = ReasonCode::parse(&self.reason);
         if reason.is_none() {

@@ -51,8 +51,8 @@ enum Everything {
 impl RegistrationBody {
     /// The registration it stands for.
     pub(in crate::http) fn registration(self) -> Result<Registration, Problem> {
-        let role =
-            Role::parse(&self.role).ok_or_else(|| Problem::invalid_field("role", "is not a role that exists"))?;
+        let role = Role::parse(&self.role)
+            .ok_or_else(|| Problem::invalid_field("role", "is not a role that exists"))?;
         let organisation = self.organisation.map(|text| {
             let reason = "is not a social credit code";
             text.parse::<Uscc>().map_err(|_| Problem::invalid_field("organisation", reason))

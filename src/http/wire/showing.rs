@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::credential::qr::Qr;
+use crate::credential::qr::{Level, Qr};
 use crate::domain::uscc::Uscc;
 use crate::http::body::parse_identifier;
 use crate::http::problem::Problem;
@@ -164,9 +164,11 @@ impl OfflineView {
 
 /// The picture of a text as QR: SVG as text, PNG in base64.
 pub(in crate::http) fn pictured(text: &str, picture: Picture) -> Result<String, Problem> {
-    let qr = Qr::of_text(text).map_err(|_| Problem::fault())?;
+    let qr = Qr::new(text, Level::M, QR_VERSION_MAX).map_err(|_| Problem::fault())?;
     match picture {
-        Picture::Png => qr.png(QR_MODULE_PIXELS).map(|png| STANDARD.encode(png)).map_err(|_| Problem::fault()),
+        Picture::Png => {
+            qr.png(QR_MODULE_PIXELS).map(|png| STANDARD.encode(png)).map_err(|_| Problem::fault())
+        }
         Picture::Svg => Ok(qr.svg()),
     }
 }
@@ -279,4 +281,7 @@ impl From<Paged<RevocationView>> for RevocationPage {
 }
 
 /// Pixels of one module: large enough for a phone at arm's length.
-const QR_MODULE_PIXELS: u32 = 8;
+const QR_MODULE_PIXELS: u8 = 8;
+
+/// The finest that an offline code may be (DESIGN).
+const QR_VERSION_MAX: u8 = 20;

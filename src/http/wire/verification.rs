@@ -13,7 +13,7 @@ use super::{Bilingual, FieldError};
 use crate::domain::verdict::{Check, Verdict};
 use crate::http::problem::{Problem, field_errors};
 use crate::vault::VaultError;
-use crate::vault::verify::{Case, Presented, Verification, VerifiedItem, VerifyOrder};
+use crate::vault::verify::{Answer, Case, Presented, ShownField, Verification, VerifiedItem, VerifyOrder};
 
 /// What is presented, and for which case. Exactly one of `code`, `credential`, `offline`, `image`.
 #[derive(Deserialize, ToSchema)]
@@ -122,8 +122,8 @@ struct VerifiedBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     identifier: Option<String>,
     /// Slug of the type.
-    #[serde(rename = "type")]
-    certificate_type: String,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    certificate_type: Option<String>,
     /// Name of the type.
     #[serde(skip_serializing_if = "Option::is_none")]
     type_name: Option<Bilingual>,
@@ -194,15 +194,15 @@ impl From<&Verification> for VerificationView {
 
 impl From<&VerifiedItem> for VerifiedBody {
     fn from(item: &VerifiedItem) -> Self {
-        let field = |(key, label, value): &(String, crate::catalog::Bilingual, Value)| VerifiedField {
-            key: key.clone(),
-            label: label.into(),
-            value: value.clone(),
+        let field = |field: &ShownField| VerifiedField {
+            key: field.key.clone(),
+            label: (&field.label).into(),
+            value: field.value.clone(),
         };
-        let answer = |(key, label, answer): &(String, crate::catalog::Bilingual, bool)| VerifiedAnswer {
-            key: key.clone(),
-            label: label.into(),
-            answer: *answer,
+        let answer = |answer: &Answer| VerifiedAnswer {
+            key: answer.key.clone(),
+            label: (&answer.label).into(),
+            answer: answer.holds,
         };
         Self {
             identifier: item.identifier.clone(),
