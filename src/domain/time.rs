@@ -159,9 +159,7 @@ impl FromStr for Date {
         let bytes = text.as_bytes();
         let digits: Vec<u8> = match bytes.len() {
             8 => bytes.to_vec(),
-            10 if bytes[4] == b'-' && bytes[7] == b'-' => {
-                [&bytes[..4], &bytes[5..7], &bytes[8..]].concat()
-            }
+            10 if bytes[4] == b'-' && bytes[7] == b'-' => [&bytes[..4], &bytes[5..7], &bytes[8..]].concat(),
             _ => return Err(TimeError::Date),
         };
         if !digits.iter().all(u8::is_ascii_digit) {
@@ -226,7 +224,9 @@ mod tests {
 
     #[test]
     fn what_is_no_day_is_refused() {
-        for text in ["2026-02-29", "2026-3-3", "26-03-03", "", "2026/03/03", "２０２６0303", "18991231", "2026-13-01"] {
+        for text in
+            ["2026-02-29", "2026-3-3", "26-03-03", "", "2026/03/03", "２０２６0303", "18991231", "2026-13-01"]
+        {
             assert_eq!(text.parse::<Date>(), Err(TimeError::Date), "{text:?}");
         }
         assert!("2024-02-29".parse::<Date>().is_ok());

@@ -6,9 +6,20 @@
 
 use std::fmt;
 
+pub mod development;
+pub mod envelope;
+pub mod index;
+pub mod jws;
 pub mod public;
+pub mod purpose;
+pub mod random;
+pub mod soft;
 
+pub use self::development::Development;
+pub use self::envelope::SecretKey;
 pub use self::public::{PublicKey, PublicKeyError};
+pub use self::purpose::Purpose;
+pub use self::random::{Random, RandomError};
 
 /// The signature algorithms we know.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -34,6 +45,11 @@ impl Algorithm {
             Self::Ed25519 => -8,
             Self::P256 => -7,
         }
+    }
+
+    /// The algorithm of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Ed25519, Self::P256].into_iter().find(|algorithm| algorithm.name() == name)
     }
 
     /// Our own name in files and on the command line.

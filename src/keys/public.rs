@@ -83,7 +83,9 @@ impl PublicKey {
         let bytes = |name| URL_SAFE_NO_PAD.decode(text(name)?).map_err(|_| PublicKeyError);
         match (text("kty")?, text("crv")?) {
             ("OKP", "Ed25519") => Self::new(Algorithm::Ed25519, &bytes("x")?),
-            ("EC", "P-256") => Self::new(Algorithm::P256, &[&[4], &bytes("x")?[..], &bytes("y")?[..]].concat()),
+            ("EC", "P-256") => {
+                Self::new(Algorithm::P256, &[&[4], &bytes("x")?[..], &bytes("y")?[..]].concat())
+            }
             _ => Err(PublicKeyError),
         }
     }

@@ -1,0 +1,460 @@
+//! Opening a vault, and every reason not to.
+//!
+//! A vault opens only when the head outside the database and the tree inside it
+//! agree ([`crate::store::head_lock::open_rule`]), when the clock has not stepped
+//! back behind the last entry, when the certificate types issued before are still
+//! what they were, and when the public address is the one in every credential.
+//!
+//! Work that was kept but never acknowledged (the head in the database is further
+//! on than the lock) is whole: it is synced, the lock follows, and it stays.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::clock::Clock;
+use super::guard::{Caller, Role};
+use super::keyring::Keyring;
+use super::released::{Published, Released};
+use super::slots::SlotPool;
+use super::tree::StoredTree;
+use super::writer::{AccessHour, CLOCK_SLACK_SECONDS, Plan, Start, Writer};
+use super::{Settings, Vault, VaultError};
+use crate::catalog::{Catalog, CertificateType};
+use crate::credential::show_key::KnownShowKeys;
+use crate::domain::digest::Digest;
+use crate::domain::time::UnixTime;
+use crate::keys::random::Random;
+use crate::log::event::LIST_SLOTS;
+use crate::log::event::{Event, Minute};
+use crate::log::merkle::{self, Edge, Hashes, leaf_hash};
+use crate::log::tile::Tiled;
+use crate::status::list::{ChunkIndex, StatusList};
+use crate::status::slot::Permutation;
+use crate::store::head_lock::{HeadLock, LockError, LockedHead, Opening as Rule, Refusal, open_rule};
+use crate::store::{Head, Meta, MetaName, PageRequest, Store, StoreError};
+
+/// Everything a vault is opened with.
+pub struct Opening {
+    /// Where it keeps.
+    pub store: Arc<dyn Store>,
+    /// The head outside the database.
+    pub lock: Box<dyn HeadLock>,
+    /// The kinds of certificate.
+    pub catalog: Arc<Catalog>,
+    /// The keys.
+    pub keyring: Arc<Keyring>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+    /// What the operator decided.
+    pub settings: Settings,
+    /// What to do when the clock is behind the last entry.
+    pub clock_step: ClockStep,
+}
+
+/// What to do when the clock is behind the last entry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ClockStep {
+    /// Go on and log that the operator did so.
+    Override,
+    /// Do not open.
+    Refuse,
+}
+
+/// How a vault is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Health {
+    /// Whether it takes work.
+    pub writer: WriterHealth,
+    /// Entries in the released log.
+    pub log_size: u64,
+    /// Status lists.
+    pub lists: u32,
+}
+
+/// Whether the writer takes work.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WriterHealth {
+    /// It does.
+    Running,
+    /// It has stopped; the vault must be opened again.
+    Stopped,
+}
+
+impl Vault {
+    /// Opens a vault; a new one begins its log.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed then, save that unacknowledged work was synced.
+    pub fn open(opening: Opening) -> Result<Self, OpenError> {
+        let Opening { store, lock, catalog, keyring, clock, random, settings, clock_step } = opening;
+        let origin = settings.origin();
+        let head = store.head()?;
+        let locked = agree(store.as_ref(), lock.as_ref(), head.as_ref(), &origin)?;
+        check_url(store.as_ref(), &settings)?;
+        check_frozen(store.as_ref(), &catalog)?;
+        let size = head.as_ref().map_or(0, |head| head.size);
+        let edge = Edge::load(size, &Tiled(&StoredTree(store.as_ref()))).map_err(|_| OpenError::Log)?;
+        let last_time = instant(store.meta(MetaName::EntryTime)?);
+        let now = clock.now();
+        let stepped_back = now.plus(CLOCK_SLACK_SECONDS) < last_time;
+        if stepped_back && clock_step == ClockStep::Refuse {
+            return Err(OpenError::ClockBack { now, last_time });
+        }
+        let lists = read_lists(store.as_ref())?;
+        let released = head.clone().unwrap_or_else(|| empty_head(&origin));
+        let published = Arc::new(RwLock::new(Published::new(Released { head: released }, lists.clone())));
+        let start = Start {
+            store: Arc::clone(&store),
+            lock,
+            locked,
+            log_key: Arc::clone(&keyring.log),
+            origin: origin.clone(),
+            clock: Arc::clone(&clock),
+            edge,
+            last_time: if stepped_back { now } else { last_time },
+            lists,
+            hour: read_hour(store.as_ref(), now)?,
+            published: Arc::clone(&published),
+        };
+        let writer = Arc::new(Writer::start(start).map_err(|_| OpenError::NoThread)?);
+        let reserved = number(store.meta(MetaName::SlotsReserved)?);
+        let vault = Self {
+            slots: SlotPool::after(reserved, Permutation::new(keyring.slots.expose())),
+            store,
+            catalog,
+            keyring,
+            published,
+            writer,
+            clock,
+            random,
+            settings,
+            show_keys: super::showing::ShowKeys::default(),
+            status_tokens: super::publish::StatusTokens::default(),
+            typed_tries: super::showing::TypedTries::default(),
+            assertions: super::token::SeenAssertions::default(),
+            known_show_keys: KnownShowKeys::default(),
+            frozen: Mutex::default(),
+        };
+        if head.is_none() {
+            vault.begin(&origin)?;
+        }
+        if stepped_back {
+            let event = Event::ClockOverride { from: Minute::of(last_time), to: Minute::of(now) };
+            vault
+                .writer
+                .commit(Plan { events: vec![(None, event)], ..Plan::default() })
+                .map_err(VaultError::from)?;
+        }
+        Ok(vault)
+    }
+
+    /// The first entries of a new log: that it was opened, and which keys it began with.
+    fn begin(&self, origin: &str) -> Result<(), OpenError> {
+        let origin = origin.parse().map_err(|_| OpenError::Log)?;
+        let url = self.settings.url.as_bytes().to_vec();
+        let hour = self.now().hours().to_be_bytes().to_vec();
+        let mut plan = Plan {
+            events: vec![(None, Event::Opened { origin, previous: None })],
+            rows: vec![
+                Meta { name: MetaName::PublicUrl, bytes: url }.into(),
+                Meta { name: MetaName::AccessHour, bytes: hour }.into(),
+            ],
+            ..Plan::default()
+        };
+        for issuer in &self.keyring.issuers {
+            let event = Event::Key {
+                action: crate::log::event::KeyAction::Generated,
+                purpose: "issuer".into(),
+                kid: issuer.kid.clone(),
+                x509_serial: None,
+            };
+            plan.events.push((Some(issuer.uscc.to_string()), event));
+        }
+        self.writer.commit(plan).map_err(VaultError::from)?;
+        Ok(())
+    }
+
+    /// How the vault is.
+    pub fn health(&self) -> Health {
+        let published = self.published();
+        Health {
+            writer: if self.writer.stopped() { WriterHealth::Stopped } else { WriterHealth::Running },
+            log_size: published.head().size,
+            lists: published.list_count(),
+        }
+    }
+
+    /// Copies the vault while it runs. The copy is as of one moment and opens by itself.
+    ///
+    /// # Errors
+    /// [`VaultError::Forbidden`] but for system administrators; the store's.
+    pub fn backup(&self, caller: &Caller, dir: &Path) -> Result<(), VaultError> {
+        if caller.role != Role::SystemAdministrator {
+            return Err(VaultError::Forbidden);
+        }
+        Ok(self.store.checkpoint_copy(dir)?)
+    }
+
+    /// Writes down what a type is when its first certificate is issued: from then on it must stay so.
+    pub(super) fn freeze(&self, kind: &CertificateType) -> Result<(), VaultError> {
+        let name = kind.path();
+        let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        if frozen.is_empty() {
+            *frozen = read_frozen(self.store.as_ref())?;
+        }
+        if frozen.contains_key(&name) {
+            return Ok(());
+        }
+        let mut after = frozen.clone();
+        after.insert(name, fields_digest(kind));
+        let lines: Vec<String> = after.iter().map(|(name, digest)| format!("{name} {digest}")).collect();
+        let meta = Meta { name: MetaName::FrozenTypes, bytes: lines.join("\n").into_bytes() };
+        self.writer.commit(Plan { rows: vec![meta.into()], ..Plan::default() })?;
+        *frozen = after;
+        Ok(())
+    }
+}
+
+/// Applies the opening rule; what was kept but never acknowledged becomes part of the lock.
+fn agree(
+    store: &dyn Store,
+    lock: &dyn HeadLock,
+    head: Option<&Head>,
+    origin: &str,
+) -> Result<LockedHead, OpenError> {
+    let locked = lock.read()?;
+    let tree = StoredTree(store);
+    let root_at = |size| merkle::root(size, &Tiled(&tree)).ok();
+    if head.is_some_and(|head| head.origin != origin) {
+        return Err(OpenError::Refused(Refusal::OtherOrigin));
+    }
+    match open_rule(locked.as_ref(), head, root_at) {
+        Rule::Ready => match locked {
+            Some(locked) if locked.origin == origin => Ok(locked),
+            Some(_) => Err(OpenError::Refused(Refusal::OtherOrigin)),
+            None => Err(OpenError::Refused(Refusal::NoLock)),
+        },
+        Rule::AdvanceLock(to) => {
+            let from = locked.ok_or(OpenError::Refused(Refusal::NoLock))?;
+            // The batch is whole, but the machine may have stopped before its sync returned.
+            store.sync()?;
+            lock.advance(&from, &to)?;
+            tracing::warn!(log.size = to.size, "kept work that was not acknowledged; the head lock follows");
+            Ok(to)
+        }
+        Rule::Refuse(refusal) => Err(OpenError::Refused(refusal)),
+    }
+}
+
+/// Records issued before name the address; another address would break every one of them.
+fn check_url(store: &dyn Store, settings: &Settings) -> Result<(), OpenError> {
+    match store.meta(MetaName::PublicUrl)? {
+        Some(bytes) if bytes != settings.url.as_bytes() => {
+            Err(OpenError::OtherUrl { was: String::from_utf8_lossy(&bytes).into_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_frozen(store: &dyn Store, catalog: &Catalog) -> Result<(), OpenError> {
+    let frozen = read_frozen(store).map_err(|_| OpenError::Log)?;
+    for kind in catalog.types() {
+        if frozen.get(&kind.path()).is_some_and(|digest| *digest != fields_digest(kind)) {
+            return Err(OpenError::TypeChanged { slug: kind.slug().to_string() });
+        }
+    }
+    Ok(())
+}
+
+fn read_frozen(store: &dyn Store) -> Result<BTreeMap<String, Digest>, VaultError> {
+    let bytes = store.meta(MetaName::FrozenTypes)?.unwrap_or_default();
+    let text = String::from_utf8(bytes).map_err(|_| VaultError::Unreadable)?;
+    let lines = text.lines().map(|line| {
+        let (name, digest) = line.split_once(' ')?;
+        Some((name.to_string(), Digest::from_hex(digest)?))
+    });
+    lines.collect::<Option<_>>().ok_or(VaultError::Unreadable)
+}
+
+/// What may not change once a certificate of the type exists: numbers, keys and kinds of its fields.
+fn fields_digest(kind: &CertificateType) -> Digest {
+    let lines: Vec<String> = kind
+        .fields()
+        .iter()
+        .map(|field| format!("{} {} {:?} {:?}", field.number, field.key, field.kind, field.disclosable))
+        .collect();
+    Digest::of(&[lines.join("\n").as_bytes()])
+}
+
+fn read_lists(store: &dyn Store) -> Result<Vec<StatusList>, OpenError> {
+    let reserved = number(store.meta(MetaName::SlotsReserved)?);
+    let count = reserved.div_ceil(u64::from(LIST_SLOTS));
+    let mut lists = vec![StatusList::new(); usize::try_from(count).map_err(|_| OpenError::Log)?];
+    let mut page = store.status_chunks(&PageRequest::first(PAGE))?;
+    loop {
+        for row in &page.items {
+            let list = usize::try_from(row.list)
+                .ok()
+                .and_then(|place| lists.get_mut(place))
+                .ok_or(OpenError::Log)?;
+            let chunk = ChunkIndex::new(row.chunk).ok_or(OpenError::Log)?;
+            list.set_chunk(chunk, &row.bits).map_err(|_| OpenError::Log)?;
+        }
+        let Some(next) = page.next else { return Ok(lists) };
+        page = store.status_chunks(&PageRequest::after(next, PAGE))?;
+    }
+}
+
+/// The hour whose access records are not anchored yet: the running one, or the last before a stop.
+fn read_hour(store: &dyn Store, now: UnixTime) -> Result<AccessHour, OpenError> {
+    let hour = match store.meta(MetaName::AccessHour)? {
+        Some(bytes) => i64::try_from(number(Some(bytes))).map_err(|_| OpenError::Log)?,
+        None => now.hours(),
+    };
+    let mut edge = Edge::empty();
+    let mut page = store.access_leaves(hour, &PageRequest::first(PAGE))?;
+    loop {
+        for row in &page.items {
+            edge.push(leaf_hash(row.hash.as_bytes()));
+        }
+        let Some(next) = page.next else { return Ok(AccessHour { hour, edge }) };
+        page = store.access_leaves(hour, &PageRequest::after(next, PAGE))?;
+    }
+}
+
+fn empty_head(origin: &str) -> Head {
+    Head { origin: origin.to_string(), size: 0, root: Digest::of(&[]), note: vec![] }
+}
+
+fn number(bytes: Option<Vec<u8>>) -> u64 {
+    bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
+}
+
+fn instant(bytes: Option<Vec<u8>>) -> UnixTime {
+    let seconds = bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
+    UnixTime::clamped(seconds)
+}
+
+/// Proof that [`Hashes`] is what the tree gives.
+const _: fn(&dyn Store) = |store| {
+    fn hashes(_: &impl Hashes) {}
+    hashes(&Tiled(&StoredTree(store)));
+};
+
+/// Why a vault is not opened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The clock is behind the last entry.
+    ClockBack {
+        /// What the clock says.
+        now: UnixTime,
+        /// When the last entry was written.
+        last_time: UnixTime,
+    },
+    /// The head lock cannot be used.
+    Lock(LockError),
+    /// The log in the store is damaged.
+    Log,
+    /// The operating system gave no thread.
+    NoThread,
+    /// The public address is not the one that credentials name.
+    OtherUrl {
+        /// The one they name.
+        was: String,
+    },
+    /// The database and the head lock do not agree.
+    Refused(Refusal),
+    /// The store cannot be used.
+    Store(StoreError),
+    /// A type of which certificates exist was changed.
+    TypeChanged {
+        /// Its slug.
+        slug: String,
+    },
+    /// The first entries could not be kept.
+    Vault(VaultError),
+}
+
+impl OpenError {
+    /// Stable name for machines.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ClockBack { .. } => "open/clock-back",
+            Self::Lock(error) => error.code(),
+            Self::Log => "open/log-damaged",
+            Self::NoThread => "open/no-thread",
+            Self::OtherUrl { .. } => "open/other-url",
+            Self::Refused(refusal) => refusal.code(),
+            Self::Store(error) => error.code(),
+            Self::TypeChanged { .. } => "open/type-changed",
+            Self::Vault(error) => error.code(),
+        }
+    }
+
+    /// What the operator can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::ClockBack { .. } => {
+                Some("set the machine's clock right, or start with `--override-clock`, which is logged")
+            }
+            Self::Lock(error) => error.hint(),
+            Self::Log => Some("restore from a backup"),
+            Self::NoThread => Some("raise the limit on threads"),
+            Self::OtherUrl { .. } => Some("set `url` back: every credential issued names it"),
+            Self::Refused(refusal) => Some(refusal.hint()),
+            Self::Store(error) => error.hint(),
+            Self::TypeChanged { .. } => {
+                Some("put the file back, and make the change as a new version of the type")
+            }
+            Self::Vault(error) => error.hint(),
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClockBack { now, last_time } => {
+                write!(f, "the clock says {now}, but the last entry of the log is of {last_time}")
+            }
+            Self::Lock(error) => error.fmt(f),
+            Self::Log => f.write_str("the log in the database is damaged"),
+            Self::NoThread => f.write_str("the operating system gives no thread"),
+            Self::OtherUrl { was } => write!(f, "certificates were issued under `{was}`"),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::TypeChanged { slug } => {
+                write!(f, "certificates of type `{slug}` exist, and its fields are not what they were")
+            }
+            Self::Vault(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<LockError> for OpenError {
+    fn from(error: LockError) -> Self {
+        Self::Lock(error)
+    }
+}
+
+impl From<VaultError> for OpenError {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error)
+    }
+}
+
+/// Rows read at a time.
+const PAGE: usize = 4096;
