@@ -29,11 +29,11 @@ use super::client::{self, Server};
 use super::config::{Config, Place};
 use super::open;
 use super::report::{Failure, data, say};
+use crate::log::merkle;
+use crate::log::tile::Tiled;
 use crate::store::head_lock::{FileLock, HeadLock, LockedHead, Opening, open_rule};
 use crate::store::{Store, content_digest};
 use crate::vault::tree::StoredTree;
-use crate::log::merkle;
-use crate::log::tile::Tiled;
 
 /// A backup of a running vault.
 #[derive(Args, Debug)]
@@ -80,8 +80,11 @@ impl Restore {
         let restoring = beside(&config.store, "restoring");
         let before = beside(&config.store, "before-restore");
         if before.exists() && config.store.exists() {
-            return Err(Failure::refused(format!("`{}` is still there from an earlier restore", before.display()))
-                .hint("look whether it is still needed, and move it away"));
+            return Err(Failure::refused(format!(
+                "`{}` is still there from an earlier restore",
+                before.display()
+            ))
+            .hint("look whether it is still needed, and move it away"));
         }
         remove(&restoring)?;
         copy_folder(&self.from, &restoring)?;
@@ -101,8 +104,11 @@ impl Restore {
             Opening::Refuse(refusal) => {
                 remove(&restoring)?;
                 let size = lock.read()?.map_or(0, |locked| locked.size);
-                return Err(Failure::refused(format!("{refusal}: the backup has {} entries, {size} were released", head.size))
-                    .hint("restore a newer backup; `--accept-loss` begins a new log without what is missing"));
+                return Err(Failure::refused(format!(
+                    "{refusal}: the backup has {} entries, {size} were released",
+                    head.size
+                ))
+                .hint("restore a newer backup; `--accept-loss` begins a new log without what is missing"));
             }
         }
         if config.store.exists() {
@@ -112,7 +118,8 @@ impl Restore {
         let restored = open::database(&config)?;
         let again = content_digest(restored.as_ref())?;
         if again != digest || restored.head()?.map(|head| head.root) != Some(head.root) {
-            return Err(Failure::refused("what was put in place is not what was in the backup").hint("check the disk"));
+            return Err(Failure::refused("what was put in place is not what was in the backup")
+                .hint("check the disk"));
         }
         data(format!("{} entries, root {}, content {digest}", head.size, head.root));
         say(format!("restored; the database of before is in {}", before.display()));

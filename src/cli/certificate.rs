@@ -19,7 +19,9 @@ use super::sample_file;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Issue one certificate from a JSON file
-    #[command(after_help = "Example: kabao certificate issue order.json --url https://vault.example --token-file t")]
+    #[command(
+        after_help = "Example: kabao certificate issue order.json --url https://vault.example --token-file t"
+    )]
     Issue(Issue),
     /// Issue many from a CSV or NDJSON file of any size; run again to go on where it stopped
     #[command(
@@ -39,13 +41,17 @@ pub(super) enum Command {
     #[command(after_help = "Example: kabao certificate replace 1.2.156.3005.2.… order.json")]
     Replace(Replace),
     /// End it at the holder's wish (注销)
-    #[command(after_help = "Example: kabao certificate cancel 1.2.156.3005.2.… --reason holder-request --basis '…'")]
+    #[command(
+        after_help = "Example: kabao certificate cancel 1.2.156.3005.2.… --reason holder-request --basis '…'"
+    )]
     Cancel(Change),
     /// End it because it was wrongly granted (撤销)
     #[command(after_help = "Example: kabao certificate withdraw 1.2.156.3005.2.… --reason fraud --basis '…'")]
     Withdraw(Change),
     /// End it as a sanction (吊销)
-    #[command(after_help = "Example: kabao certificate revoke 1.2.156.3005.2.… --reason sanction --basis '…'")]
+    #[command(
+        after_help = "Example: kabao certificate revoke 1.2.156.3005.2.… --reason sanction --basis '…'"
+    )]
     Revoke(Change),
     /// End it here because it moved elsewhere (转出)
     #[command(after_help = "Example: kabao certificate transfer 1.2.156.3005.2.… --reason moved --basis '…'")]
@@ -181,7 +187,12 @@ fn read_json(path: &Path) -> Result<Json, Failure> {
     };
     read.map_err(|error| Failure::file(path, &error))?;
     serde_json::from_str(&text).map_err(|error| {
-        Failure::misuse(format!("`{}` is no JSON: line {}, column {}", path.display(), error.line(), error.column()))
+        Failure::misuse(format!(
+            "`{}` is no JSON: line {}, column {}",
+            path.display(),
+            error.line(),
+            error.column()
+        ))
     })
 }
 

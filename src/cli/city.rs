@@ -25,7 +25,11 @@ const DEPARTMENTS: [(&str, &str, &[&str]); 8] = [
     ("示范市公安局", "Demo City Public Security Bureau", &["公安", "移民"]),
     ("示范市市场监督管理局", "Demo City Administration for Market Regulation", &["市场", "药品", "知识产权"]),
     ("示范市民政局", "Demo City Civil Affairs Bureau", &["民政", "退役"]),
-    ("示范市人力资源和社会保障局", "Demo City Human Resources and Social Security Bureau", &["人力资源", "医疗保障"]),
+    (
+        "示范市人力资源和社会保障局",
+        "Demo City Human Resources and Social Security Bureau",
+        &["人力资源", "医疗保障"],
+    ),
     ("示范市规划和自然资源局", "Demo City Planning and Natural Resources Bureau", &["规划", "住房"]),
     ("示范市交通运输局", "Demo City Transport Bureau", &["交通", "海事"]),
     ("示范市卫生健康委员会", "Demo City Health Commission", &["卫生", "职业"]),
@@ -77,7 +81,8 @@ pub(super) fn company(place: u64) -> OrderHolder {
 
 /// The department that issues a type.
 pub(super) fn department_of(kind: &CertificateType) -> Organisation {
-    let stands = |(_, _, parts): &(&str, &str, &[&str])| parts.iter().any(|part| kind.department().starts_with(part));
+    let stands =
+        |(_, _, parts): &(&str, &str, &[&str])| parts.iter().any(|part| kind.department().starts_with(part));
     let place = DEPARTMENTS.iter().position(stands).unwrap_or(DEPARTMENTS.len() - 1);
     departments().swap_remove(place)
 }

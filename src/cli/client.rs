@@ -82,7 +82,8 @@ impl Server {
             (None, Some(path)) => Tokens::File(path.clone()),
             (None, None) => Tokens::None,
         };
-        let ca = self.ca.as_deref().map(|path| std::fs::read(path).map_err(|error| Failure::file(path, &error)));
+        let ca =
+            self.ca.as_deref().map(|path| std::fs::read(path).map_err(|error| Failure::file(path, &error)));
         Api::new(&self.url, tokens, ca.transpose()?)
     }
 }
@@ -90,7 +91,9 @@ impl Server {
 impl Api {
     fn new(url: &str, tokens: Tokens, ca: Option<Vec<u8>>) -> Result<Self, Failure> {
         if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(Failure::misuse(format!("`{url}` is no URL of a server")).hint("like `https://example.org`"));
+            return Err(
+                Failure::misuse(format!("`{url}` is no URL of a server")).hint("like `https://example.org`")
+            );
         }
         // A second call finds the first one's provider, which is the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -104,9 +107,8 @@ impl Api {
                 .map_err(|_| Failure::misuse("the file of `--ca` holds no x509 in PEM"))?;
             builder = builder.tls_certs_merge([anchor]);
         }
-        let client = builder
-            .build()
-            .map_err(|error| Failure::unknown(format!("no client can be made: {error}")))?;
+        let client =
+            builder.build().map_err(|error| Failure::unknown(format!("no client can be made: {error}")))?;
         Ok(Self { url: url.trim_end_matches('/').to_owned(), tokens, client })
     }
 
@@ -123,11 +125,6 @@ impl Api {
         Self::new(url, Tokens::Minted(Box::new(mint), Mutex::new(None)), None)
     }
 
-    /// The server's URL.
-    pub(super) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Bytes of a public address; `None` when there is nothing.
     pub(super) async fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         match self.send(Method::GET, path, None, None).await {
@@ -139,7 +136,8 @@ impl Api {
 
     /// The text at an address that must be there.
     pub(super) async fn text(&self, path: &str) -> Result<String, Failure> {
-        let bytes = self.bytes(path).await?.ok_or_else(|| Failure::refused(format!("there is no `{path}`")))?;
+        let bytes =
+            self.bytes(path).await?.ok_or_else(|| Failure::refused(format!("there is no `{path}`")))?;
         String::from_utf8(bytes).map_err(|_| Failure::unknown(format!("`{path}` is no text")))
     }
 
@@ -272,7 +270,8 @@ impl Answer {
         let said = text("detail").or(text("title")).unwrap_or("the server gave no reason");
         let code = text("code").map_or_else(|| self.status.as_u16().to_string(), str::to_owned);
         let mut what = format!("{said} ({code})");
-        for fault in json.get("errors").or(json.get("faults")).and_then(Json::as_array).into_iter().flatten() {
+        for fault in json.get("errors").or(json.get("faults")).and_then(Json::as_array).into_iter().flatten()
+        {
             let part = |name: &str| fault.get(name).and_then(Json::as_str).unwrap_or_default();
             what.push_str(&format!("\n  `{}` {}", part("field"), part("reason")));
         }

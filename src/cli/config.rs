@@ -191,10 +191,12 @@ impl Config {
 
     /// Every path against DIR.
     pub(super) fn resolve(mut self, dir: &Path) -> Self {
-        let places = [&mut self.keys, &mut self.x509, &mut self.store, &mut self.head_lock, &mut self.backups];
+        let places =
+            [&mut self.keys, &mut self.x509, &mut self.store, &mut self.head_lock, &mut self.backups];
         let optional = [self.schemas.as_mut(), self.passphrase_file.as_mut()];
         let tls = self.tls.as_mut().map(|tls| [&mut tls.certificate, &mut tls.key]);
-        for path in places.into_iter().chain(optional.into_iter().flatten()).chain(tls.into_iter().flatten()) {
+        for path in places.into_iter().chain(optional.into_iter().flatten()).chain(tls.into_iter().flatten())
+        {
             *path = dir.join(&*path);
         }
         self
@@ -270,7 +272,8 @@ mod tests {
     #[test]
     fn an_unknown_member_is_refused_with_its_line() {
         let directory = tempfile::tempdir().unwrap();
-        let text = "url = \"https://e\"\nlisten = \"[::1]:1\"\nmode = \"production\"\noperator = \"o\"\nport = 1\n";
+        let text =
+            "url = \"https://e\"\nlisten = \"[::1]:1\"\nmode = \"production\"\noperator = \"o\"\nport = 1\n";
         std::fs::write(directory.path().join(FILE), text).unwrap();
         let failure = Config::read(directory.path()).unwrap_err().to_string();
         assert!(failure.contains("config.toml:5"), "{failure}");

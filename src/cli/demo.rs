@@ -35,7 +35,8 @@ impl Demo {
     pub(super) fn run(self) -> Result<(), Failure> {
         serve::begin_log(self.log_format);
         let listener = serve::listen(&self.listen)?;
-        let address = listener.local_addr().map_err(|error| Failure::unknown(format!("cannot listen: {error}")))?;
+        let address =
+            listener.local_addr().map_err(|error| Failure::unknown(format!("cannot listen: {error}")))?;
         if !self.dir.join(FILE).exists() {
             say(format!("making a demo city in {} …", self.dir.display()));
             city::found(&self.dir, &format!("http://{address}"), &self.listen)?;
@@ -66,7 +67,8 @@ fn page(vault: &Vault) -> Result<Page, Failure> {
     let samples: Vec<Sample> = SHOWN
         .iter()
         .filter_map(|(slug, scenario)| {
-            let found = issued.iter().find(|issued| issued.slug == *slug && issued.holder.code == first.code)?;
+            let found =
+                issued.iter().find(|issued| issued.slug == *slug && issued.holder.code == first.code)?;
             vault.catalog().scenario(scenario)?;
             Some(Sample {
                 identifier: found.identifier.clone(),
@@ -84,14 +86,32 @@ fn fill(vault: &Vault) -> Result<Vec<Issued>, Failure> {
     let mut issued = Vec::new();
     for (n, slug) in (1..).zip(PERSONAL) {
         for person in 0..2 {
-            issued.extend(city::issue(vault, slug, n * 10 + u64::try_from(person).unwrap_or(0), vec![city::person(person)], today)?);
+            issued.extend(city::issue(
+                vault,
+                slug,
+                n * 10 + u64::try_from(person).unwrap_or(0),
+                vec![city::person(person)],
+                today,
+            )?);
         }
     }
-    issued.extend(city::issue(vault, "marriage_certificate", 901, vec![city::person(0), city::person(1)], today)?);
+    issued.extend(city::issue(
+        vault,
+        "marriage_certificate",
+        901,
+        vec![city::person(0), city::person(1)],
+        today,
+    )?);
     issued.extend(city::issue(vault, "teacher_qualification", 902, vec![city::person(2)], today)?);
     for (n, slug) in (1..).zip(CORPORATE) {
         for company in 0..2 {
-            issued.extend(city::issue(vault, slug, 500 + n * 10 + company, vec![city::company(company)], today)?);
+            issued.extend(city::issue(
+                vault,
+                slug,
+                500 + n * 10 + company,
+                vec![city::company(company)],
+                today,
+            )?);
         }
     }
     Ok(issued)

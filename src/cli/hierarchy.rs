@@ -44,12 +44,16 @@ pub(super) fn found(
     }
     let signer = |purpose, algorithm| store.current(purpose, None, algorithm, now);
     let root = |algorithm| -> Result<_, Failure> {
-        let root = store.list().into_iter().find(|info| info.purpose == Purpose::Root && info.algorithm() == Some(algorithm));
+        let root = store
+            .list()
+            .into_iter()
+            .find(|info| info.purpose == Purpose::Root && info.algorithm() == Some(algorithm));
         let root = root.ok_or_else(|| Failure::refused("the key store has no root"))?;
         Ok(store.signer(&root.kid)?)
     };
     let (ed_root, p256_root) = (root(Algorithm::Ed25519)?, root(Algorithm::P256)?);
-    let (ed, p256) = (signer(Purpose::Authority, Algorithm::Ed25519)?, signer(Purpose::Authority, Algorithm::P256)?);
+    let (ed, p256) =
+        (signer(Purpose::Authority, Algorithm::Ed25519)?, signer(Purpose::Authority, Algorithm::P256)?);
     let trust = signer(Purpose::Trust, Algorithm::Ed25519)?;
     let founded = hierarchy::found(
         &Founding {
@@ -185,14 +189,8 @@ fn write_pem(path: &Path, x509: &[&X509]) -> Result<(), Failure> {
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::Ed25519, Algorithm::P256];
 
 /// The vault's own signing keys.
-const OWN: [Purpose; 6] = [
-    Purpose::Trust,
-    Purpose::Log,
-    Purpose::Status,
-    Purpose::ShowAuthority,
-    Purpose::Receipt,
-    Purpose::Token,
-];
+const OWN: [Purpose; 6] =
+    [Purpose::Trust, Purpose::Log, Purpose::Status, Purpose::ShowAuthority, Purpose::Receipt, Purpose::Token];
 
 /// The vault's secrets.
 const SECRETS: [Purpose; 3] = [Purpose::KeyEncryption, Purpose::Index, Purpose::SlotPermutation];

@@ -65,7 +65,8 @@ impl Init {
         let mode = if self.development { Mode::Development } else { Mode::Production };
         let mut config = Config::new(&self.url, &self.listen, mode, &self.operator);
         config.departments = self.department;
-        config.passphrase_file = self.passphrase.passphrase_file.as_deref().and_then(|path| path.canonicalize().ok());
+        config.passphrase_file =
+            self.passphrase.passphrase_file.as_deref().and_then(|path| path.canonicalize().ok());
         if let Some(path) = self.head_lock {
             config.head_lock = std::path::absolute(&path).map_err(|error| Failure::file(&path, &error))?;
         }
@@ -86,7 +87,9 @@ pub(super) fn create(
     let failed = |error: std::io::Error| Failure::file(dir, &error);
     std::fs::create_dir_all(dir).map_err(failed)?;
     if std::fs::read_dir(dir).map_err(failed)?.next().is_some() {
-        return Err(Failure::refused(format!("`{}` is not empty", dir.display())).hint("name a new directory"));
+        return Err(
+            Failure::refused(format!("`{}` is not empty", dir.display())).hint("name a new directory")
+        );
     }
     let whole = config.clone().resolve(dir);
     let (random, now) = (SystemRandom::new(), SystemClock.now());
@@ -99,13 +102,17 @@ pub(super) fn create(
     let origin = open::settings(&whole).origin();
     let empty = LockedHead { origin, size: 0, root: Digest::of(&[]) };
     let lock = FileLock::create(&whole.head_lock, &empty)?;
-    let vault = open::vault_with(&whole, &keys, Box::new(lock), open::new_database(&whole)?, ClockStep::Refuse)?;
+    let vault =
+        open::vault_with(&whole, &keys, Box::new(lock), open::new_database(&whole)?, ClockStep::Refuse)?;
     vault.register_first(&registrations(&config.departments, agencies)?)?;
     config.write(dir)
 }
 
 /// Who may call a new vault.
-fn registrations(departments: &[Organisation], agencies: &[Organisation]) -> Result<Vec<Registration>, Failure> {
+fn registrations(
+    departments: &[Organisation],
+    agencies: &[Organisation],
+) -> Result<Vec<Registration>, Failure> {
     let registration = |id: String, role, organisation: Option<&Organisation>, name: &str| {
         let uscc = organisation.map(|organisation| organisation.uscc.parse()).transpose();
         let uscc = uscc.map_err(|error: crate::domain::uscc::UsccError| Failure::misuse(error))?;
@@ -148,7 +155,8 @@ pub(super) fn clerk_id(uscc: &str) -> String {
 }
 
 fn check_url(config: &Config) -> Result<(), Failure> {
-    let wrong = |what: &str| Err(Failure::misuse(format!("the URL {what}")).hint("like `https://vault.example`"));
+    let wrong =
+        |what: &str| Err(Failure::misuse(format!("the URL {what}")).hint("like `https://vault.example`"));
     let Some((scheme, host)) = config.url.split_once("://") else { return wrong("has no scheme") };
     let shaped = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:".contains(&byte);
     if host.is_empty() || !host.bytes().all(shaped) {
@@ -171,7 +179,9 @@ fn tell(dir: &Path, config: &Config, agencies: &[Organisation]) {
     }
     say("\nnext:");
     if config.mode == Mode::Production {
-        say("  1. move keys/root-*.json to a place that is not on this machine: they are not needed until a new");
+        say(
+            "  1. move keys/root-*.json to a place that is not on this machine: they are not needed until a new",
+        );
         say("     authority or trust key is");
         say("  2. keep head.lock on another disk than the database, and back up keys/ apart from it");
     }

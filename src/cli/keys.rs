@@ -71,8 +71,9 @@ impl Change {
                     .hint("every x509 below it would lose its anchor; found a new chain beside it"));
             }
             Purpose::Log => {
-                return Err(Failure::refused("the log's key is the log's name to its verifiers")
-                    .hint("a new key is a new log; see `kabao restore --accept-loss` for how one succeeds another"));
+                return Err(Failure::refused("the log's key is the log's name to its verifiers").hint(
+                    "a new key is a new log; see `kabao restore --accept-loss` for how one succeeds another",
+                ));
             }
             Purpose::SlotPermutation => {
                 return Err(Failure::refused("the slots of the lists in use were given by this secret"));
@@ -125,7 +126,8 @@ fn open(place: &Place) -> Result<(Config, KeyStore), Failure> {
 }
 
 fn find(store: &KeyStore, text: &str) -> Result<KeyInfo, Failure> {
-    let mut found: Vec<KeyInfo> = store.list().into_iter().filter(|info| info.kid.starts_with(text)).collect();
+    let mut found: Vec<KeyInfo> =
+        store.list().into_iter().filter(|info| info.kid.starts_with(text)).collect();
     match (found.pop(), found.is_empty()) {
         (Some(info), true) => Ok(info),
         (Some(_), false) => Err(Failure::misuse(format!("more than one key begins with `{text}`"))),

@@ -51,7 +51,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service
-    #[command(after_help = "Example: kabao serve --dir /var/lib/kabao --passphrase-file /etc/kabao/passphrase")]
+    #[command(
+        after_help = "Example: kabao serve --dir /var/lib/kabao --passphrase-file /etc/kabao/passphrase"
+    )]
     Serve(serve::Serve),
     /// Run the service with sample data and a page to try it
     #[command(after_help = "Example: kabao demo --dir /tmp/kabao-demo")]
@@ -85,7 +87,9 @@ enum Command {
     #[command(subcommand, after_help = "Example: kabao log audit https://vault.example --state audit.state")]
     Log(log::Command),
     /// Copy a running vault
-    #[command(after_help = "Example: kabao backup --url https://vault.example --token-file t --name 2026-03-03")]
+    #[command(
+        after_help = "Example: kabao backup --url https://vault.example --token-file t --name 2026-03-03"
+    )]
     Backup(backup::Backup),
     /// Put a backup in the place of a vault's database
     #[command(after_help = "Example: kabao restore --from /backups/2026-03-03 --dir /var/lib/kabao")]
@@ -185,6 +189,9 @@ mod tests {
         let error = Cli::try_parse_from(["kabao", "type", "show"]).unwrap_err();
         let failure = misuse(&error);
         assert_eq!(failure.exit(), Exit::Misuse);
-        assert!(failure.to_string().starts_with("the following required arguments were not provided"), "{failure}");
+        assert!(
+            failure.to_string().starts_with("the following required arguments were not provided"),
+            "{failure}"
+        );
     }
 }

@@ -18,7 +18,8 @@ use crate::pki::x509::X509;
 use crate::store::Store;
 use crate::store::head_lock::FileLock;
 use crate::vault::clock::{Clock, SystemClock};
-use crate::vault::keyring::{Development, IssuerKey, IssuerKeyState, Keyring};
+use crate::keys::development::Development;
+use crate::vault::keyring::{IssuerKey, IssuerKeyState, Keyring};
 use crate::vault::opening::{ClockStep, Opening};
 use crate::vault::{Settings, Vault};
 
@@ -39,7 +40,11 @@ pub(super) fn catalog(config: &Config) -> Result<Catalog, Failure> {
 }
 
 /// Opens the vault.
-pub(super) fn vault(config: &Config, passphrase: &Passphrase, clock_step: ClockStep) -> Result<Arc<Vault>, Failure> {
+pub(super) fn vault(
+    config: &Config,
+    passphrase: &Passphrase,
+    clock_step: ClockStep,
+) -> Result<Arc<Vault>, Failure> {
     let keys = key_store(config, passphrase)?;
     let lock = FileLock::open(&config.head_lock)?;
     vault_with(config, &keys, Box::new(lock), database(config)?, clock_step)

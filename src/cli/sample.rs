@@ -82,8 +82,11 @@ pub fn uscc(kind: &str, n: u64) -> String {
     const ORGANISATION: [usize; 8] = [3, 7, 9, 10, 5, 8, 4, 2];
     const WHOLE: [usize; 17] = [1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28];
     let organisation = format!("{:08}", n % 100_000_000);
-    let sum: usize =
-        organisation.bytes().zip(ORGANISATION).map(|(digit, weight)| usize::from(digit - b'0') * weight).sum();
+    let sum: usize = organisation
+        .bytes()
+        .zip(ORGANISATION)
+        .map(|(digit, weight)| usize::from(digit - b'0') * weight)
+        .sum();
     let check = match 11 - sum % 11 {
         10 => 'X',
         11 => '0',
@@ -158,8 +161,11 @@ fn kind_value(kind: &Kind, label: &str, n: u64) -> Json {
         }
         Kind::List { items, max } => {
             let all = ["一", "二", "三"];
-            let texts: Vec<String> =
-                all.iter().take((*items).min(2)).map(|ordinal| cut(&format!("示例{ordinal}"), *max)).collect();
+            let texts: Vec<String> = all
+                .iter()
+                .take((*items).min(2))
+                .map(|ordinal| cut(&format!("示例{ordinal}"), *max))
+                .collect();
             texts.into()
         }
         Kind::Month => format!("{}-{:02}", 2016 + n % 9, 1 + n % 12).into(),

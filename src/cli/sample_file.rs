@@ -71,7 +71,11 @@ impl Sample {
         found.collect()
     }
 
-    fn orders<'a>(&self, types: &'a [&CertificateType], today: Date) -> impl Iterator<Item = IssueOrder> + 'a {
+    fn orders<'a>(
+        &self,
+        types: &'a [&CertificateType],
+        today: Date,
+    ) -> impl Iterator<Item = IssueOrder> + 'a {
         let first = self.first;
         let length = u64::try_from(types.len()).unwrap_or(1).max(1);
         (first..first.saturating_add(self.rows)).map(move |n| {

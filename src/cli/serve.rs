@@ -77,8 +77,10 @@ impl Serve {
         );
         match until_end(listener, &config, app, &vault)? {
             Ended::Asked => Ok(()),
-            Ended::Stopped => Err(Failure::refused("the vault has stopped: the state of the disk is not known")
-                .hint("look at the disk, then start again: opening finds out what was kept")),
+            Ended::Stopped => {
+                Err(Failure::refused("the vault has stopped: the state of the disk is not known")
+                    .hint("look at the disk, then start again: opening finds out what was kept"))
+            }
         }
     }
 }
@@ -91,7 +93,8 @@ pub(super) fn app(config: &Config, vault: &Arc<Vault>, limits: Limits, demo: Opt
 /// A listening socket.
 pub(super) fn listen(address: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| {
-        Failure::unknown(format!("cannot listen on `{address}`: {error}")).hint("give another one with `--listen`")
+        Failure::unknown(format!("cannot listen on `{address}`: {error}"))
+            .hint("give another one with `--listen`")
     })
 }
 

@@ -68,8 +68,9 @@ pub(super) fn mint(store: &KeyStore, url: &str, subject: &Subject, seconds: i64)
 /// `111:NUMBER`.
 pub(super) fn holder_code(text: &str) -> Result<HolderCode, Failure> {
     let wrong = || {
-        Failure::misuse("the holder must be code type and code, like `111:NUMBER`")
-            .hint("the code types are those of GB/T 36903 Annex A: 111 resident number, 001 social credit code")
+        Failure::misuse("the holder must be code type and code, like `111:NUMBER`").hint(
+            "the code types are those of GB/T 36903 Annex A: 111 resident number, 001 social credit code",
+        )
     };
     let (code_type, code) = text.split_once(':').ok_or_else(wrong)?;
     let code_type = HolderCodeType::parse(code_type).ok_or_else(wrong)?;

@@ -183,7 +183,7 @@ impl IssuerTrust for Trusted {
 
 impl StatusSource for Trusted {
     fn status(&self, uri: &str, index: u32) -> StatusAnswer {
-        let (Some(held), Ok(index)) = (self.lists.get(uri), SlotIndex::try_from(index)) else {
+        let (Some(held), Some(index)) = (self.lists.get(uri), SlotIndex::new(index)) else {
             return StatusAnswer::Unknown;
         };
         let as_of = held.list.issued_at();

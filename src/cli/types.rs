@@ -58,7 +58,13 @@ impl Command {
                             "fields": kind.fields().len(),
                         }));
                     } else {
-                        data(format!("{}\t{}\t{}\t{}", kind.slug(), kind.code(), kind.name().zh, kind.name().en));
+                        data(format!(
+                            "{}\t{}\t{}\t{}",
+                            kind.slug(),
+                            kind.code(),
+                            kind.name().zh,
+                            kind.name().en
+                        ));
                     }
                 }
                 Ok(())
@@ -66,14 +72,23 @@ impl Command {
             Self::Show { name, look } => {
                 let catalog = look.catalog()?;
                 let kind = catalog.find(&name).ok_or_else(|| {
-                    Failure::refused(format!("there is no certificate type `{name}`")).hint("see `kabao type list`")
+                    Failure::refused(format!("there is no certificate type `{name}`"))
+                        .hint("see `kabao type list`")
                 })?;
-                if look.json { data(format!("{:#}", whole(kind))) } else { show(kind) }
+                if look.json {
+                    data(format!("{:#}", whole(kind)))
+                } else {
+                    show(kind)
+                }
                 Ok(())
             }
             Self::Check { folder } => {
                 let catalog = Catalog::with_folder(&folder)?;
-                say(format!("{} types and {} scenarios, no mistakes", catalog.types().len(), catalog.scenarios().count()));
+                say(format!(
+                    "{} types and {} scenarios, no mistakes",
+                    catalog.types().len(),
+                    catalog.scenarios().count()
+                ));
                 Ok(())
             }
         }
@@ -95,7 +110,13 @@ fn show(kind: &CertificateType) {
     data(format!("code      {} version {} ({})", kind.code(), kind.version(), origin(kind)));
     data(format!("issued by {}", kind.department()));
     let holder = kind.holder();
-    data(format!("holder    {} {} ({}, at most {})", holder.label.zh, holder.label.en, holder.kind.name(), holder.subjects_max));
+    data(format!(
+        "holder    {} {} ({}, at most {})",
+        holder.label.zh,
+        holder.label.en,
+        holder.kind.name(),
+        holder.subjects_max
+    ));
     data(format!("number    {} {}", kind.number().label.zh, kind.number().label.en));
     data(format!("validity  {} {}{}", kind.validity().label.zh, kind.validity().label.en, months(kind)));
     data(format!("states    {} ({})", kind.states().name, kind.states().source));

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use super::client;
 use super::config::write_whole;
 use super::report::{Failure, data, say};
 use super::source::Source;
 use super::trusted::{Anchors, Trusted};
-use super::client;
 use crate::catalog::Catalog;
-use crate::credential::offline::UnverifiedOfflineCode;
+use crate::credential::offline::{UnverifiedOfflineCode, VerifiedOfflineCode};
 use crate::credential::qr;
 use crate::credential::show_key::KnownShowKeys;
 use crate::credential::verify::{Parts, Policy, UnverifiedCredential};
@@ -117,22 +117,23 @@ pub(super) fn presented(what: &str) -> Result<String, Failure> {
         let mut texts = qr::read(&bytes).map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
         return texts.pop().ok_or_else(|| Failure::refused("the picture shows no code"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| Failure::misuse(format!("`{what}` is neither text nor a picture")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::misuse(format!("`{what}` is neither text nor a picture")))?;
     Ok(text.trim().to_owned())
 }
 
 /// The verdict on a text.
-pub(super) fn judge(text: &str, trusted: &Trusted, anchors: &Anchors, at: UnixTime) -> Result<Finding, Failure> {
-    let asking = || Check::new(Reason::AskingNotApplicable);
+pub(super) fn judge(
+    text: &str,
+    trusted: &Trusted,
+    anchors: &Anchors,
+    at: UnixTime,
+) -> Result<Finding, Failure> {
+    let asking = || Check::new(Reason::AskingNone);
     if UnverifiedOfflineCode::is_meant_by(text) {
-        let code = UnverifiedOfflineCode::parse(text)
-            .map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
-        let (parts, verified) = code.verify(trusted, &KnownShowKeys::default(), anchors.keys(), at);
-        let claims = match &verified {
-            Some(code) => offline_claims(code)?,
-            None => BTreeMap::new(),
-        };
-        return Ok(Finding { verdict: parts.verdict(asking()), claims });
+        let (verdict, verified) = judge_code(text, trusted, &KnownShowKeys::default(), anchors, at)?;
+        let claims = verified.as_ref().map(offline_claims).transpose()?;
+        return Ok(Finding { verdict, claims: claims.unwrap_or_default() });
     }
     if text.contains('~') {
         let credential = UnverifiedCredential::parse(text)
@@ -148,19 +149,38 @@ pub(super) fn judge(text: &str, trusted: &Trusted, anchors: &Anchors, at: UnixTi
         return Ok(Finding { verdict: parts.verdict(asking()), claims: claims.unwrap_or_default() });
     }
     if text.to_ascii_uppercase().contains("/S/") {
-        return Err(Failure::misuse("an online code says nothing by itself: it is redeemed by an agency, once")
-            .hint("send it to `POST /v1/verifications`, or open `/verify`; offline codes begin with `KB1:`"));
+        return Err(Failure::misuse(
+            "an online code says nothing by itself: it is redeemed by an agency, once",
+        )
+        .hint("send it to `POST /v1/verifications`, or open `/verify`; offline codes begin with `KB1:`"));
     }
     Err(Failure::misuse("neither a credential (SD-JWT) nor an offline code (`KB1:`)"))
 }
 
-fn offline_claims(code: &crate::credential::offline::VerifiedOfflineCode) -> Result<BTreeMap<String, Json>, Failure> {
+/// The verdict on an offline code; show keys known from earlier codes are not certified again.
+pub(super) fn judge_code(
+    text: &str,
+    trusted: &Trusted,
+    known: &KnownShowKeys,
+    anchors: &Anchors,
+    at: UnixTime,
+) -> Result<(Verdict, Option<VerifiedOfflineCode>), Failure> {
+    let code = UnverifiedOfflineCode::parse(text)
+        .map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
+    let (parts, verified) = code.verify(trusted, known, anchors.keys(), at);
+    Ok((parts.verdict(Check::new(Reason::AskingNone)), verified))
+}
+
+fn offline_claims(code: &VerifiedOfflineCode) -> Result<BTreeMap<String, Json>, Failure> {
     let catalog = Catalog::embedded()?;
     let kind = catalog.by_code(code.certificate_type()).filter(|kind| kind.version() == code.type_version());
     let mut claims = BTreeMap::new();
     claims.insert("issuer".to_owned(), code.issuer().to_string().into());
     claims.insert("identifier".to_owned(), code.identifier().to_string().into());
-    claims.insert("type".to_owned(), kind.map_or(code.certificate_type().to_string(), |kind| kind.name().zh.clone()).into());
+    claims.insert(
+        "type".to_owned(),
+        kind.map_or(code.certificate_type().to_string(), |kind| kind.name().zh.clone()).into(),
+    );
     for (number, value) in code.expose() {
         let field = kind.and_then(|kind| kind.field_numbered(*number));
         let key = field.map_or_else(|| format!("field {number}"), |field| field.key.clone());

@@ -154,7 +154,9 @@ impl Batch {
                     wait
                 }
                 Err(Trouble::Never(failure)) => {
-                    return Err(failure.hint("mend this and run the same command again: it goes on where it stopped"));
+                    return Err(
+                        failure.hint("mend this and run the same command again: it goes on where it stopped")
+                    );
                 }
             };
             tokio::time::sleep(wait).await;
@@ -204,12 +206,16 @@ impl Batch {
         if let Some(name) = &self.batch {
             let shaped = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
             if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(shaped) {
-                return Err(Failure::misuse("the batch's name must be 1 to 64 of A-Z, a-z, 0-9, `-`, `.` and `_`"));
+                return Err(Failure::misuse(
+                    "the batch's name must be 1 to 64 of A-Z, a-z, 0-9, `-`, `.` and `_`",
+                ));
             }
             return Ok(name.clone());
         }
         if self.file == Path::new("-") {
-            return Err(Failure::misuse("rows from stdin need a name for the batch").hint("give `--batch NAME`"));
+            return Err(
+                Failure::misuse("rows from stdin need a name for the batch").hint("give `--batch NAME`")
+            );
         }
         rows::fingerprint(&self.file)
     }

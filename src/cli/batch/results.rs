@@ -24,7 +24,13 @@ impl Results {
     /// Opens the results of the batch of this name, new or to go on with.
     pub(super) fn open(path: &Path, batch: &str) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::file(path, &error);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed)?;
         let (mut last_row, mut issued, mut refused, mut whole) = (0, 0, 0, 0_u64);
         let mut reader = BufReader::new(&file);
         let mut line = Vec::new();
@@ -45,7 +51,11 @@ impl Results {
                 return Err(foreign());
             }
             last_row = row;
-            if json.get("identifier").is_some() { issued += 1 } else { refused += 1 }
+            if json.get("identifier").is_some() {
+                issued += 1
+            } else {
+                refused += 1
+            }
             whole += u64::try_from(read).unwrap_or(0);
         }
         file.set_len(whole).map_err(failed)?;
@@ -58,7 +68,11 @@ impl Results {
     pub(super) fn write(&mut self, line: &Json) -> Result<(), Failure> {
         writeln!(self.out, "{line}").map_err(|error| Failure::file(&self.path, &error))?;
         self.last_row += 1;
-        if line.get("identifier").is_some() { self.issued += 1 } else { self.refused += 1 }
+        if line.get("identifier").is_some() {
+            self.issued += 1
+        } else {
+            self.refused += 1
+        }
         Ok(())
     }
 

@@ -102,8 +102,11 @@ impl Rows {
     pub(super) fn skip_to(&mut self, row: u64) -> Result<(), Failure> {
         while self.number < row {
             if self.next_row()?.is_none() {
-                return Err(Failure::misuse(format!("the results file holds {row} rows, the batch only {}", self.number))
-                    .hint("use the results file of this batch, or a new one"));
+                return Err(Failure::misuse(format!(
+                    "the results file holds {row} rows, the batch only {}",
+                    self.number
+                ))
+                .hint("use the results file of this batch, or a new one"));
             }
         }
         Ok(())
@@ -143,7 +146,8 @@ fn csv_source(path: &Path, file: File) -> Result<Source, Failure> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).buffer_capacity(1 << 16).from_reader(file);
     let wrong = |what: String| Failure::misuse(format!("`{}`: {what}", path.display()));
     let names = reader.headers().map_err(|_| wrong("the first line has no names of columns".into()))?;
-    let names: Vec<String> = names.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
+    let names: Vec<String> =
+        names.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
     if names.len() > COLUMNS_MAX {
         return Err(wrong(format!("more than {COLUMNS_MAX} columns")));
     }
@@ -214,7 +218,8 @@ fn order(head: [&str; HEAD.len()], fields: Map<String, Json>) -> Result<Json, St
         })
         .collect();
     let mut row = json!({ "type": kind, "holders": holders, "number": number, "fields": fields });
-    for (key, value) in [("issue_date", issue_date), ("valid_from", valid_from), ("valid_until", valid_until)] {
+    for (key, value) in [("issue_date", issue_date), ("valid_from", valid_from), ("valid_until", valid_until)]
+    {
         if !value.is_empty() {
             row[key] = value.into();
         }

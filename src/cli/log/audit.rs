@@ -149,9 +149,12 @@ impl AuditCommand {
             let bundle = EntryBundle::decode(&bundle, count).map_err(malformed)?;
             let tile = Tile::decode(&tile, count).map_err(malformed)?;
             let own = Tile::of_entries(bundle.entries()).map_err(malformed)?;
-            if let Some(place) = own.hashes().iter().zip(tile.hashes()).position(|(own, other)| own != other) {
+            if let Some(place) = own.hashes().iter().zip(tile.hashes()).position(|(own, other)| own != other)
+            {
                 let entry = first + u64::try_from(place).unwrap_or(0);
-                return Err(Failure::refused(format!("entry {entry} does not fit: its tile has another hash")));
+                return Err(Failure::refused(format!(
+                    "entry {entry} does not fit: its tile has another hash"
+                )));
             }
             let skip = usize::try_from(audit.size() - first).unwrap_or(0);
             for entry in &bundle.entries()[skip.min(bundle.entries().len())..] {
@@ -262,16 +265,25 @@ async fn lists(
         let number = number.parse().map_err(|_| Failure::refused(format!("`{path}` is no status list")))?;
         let token = source.text(&path).await?;
         let verified = UnverifiedStatusToken::parse(token.trim())?.verify(&keys, &uri, at);
-        lists.push((number, verified.map_err(|error| Failure::refused(format!("status list {number}: {error}")))?));
+        lists.push((
+            number,
+            verified.map_err(|error| Failure::refused(format!("status list {number}: {error}")))?,
+        ));
     }
     Ok(lists)
 }
 
 /// Every list that the log opened must be published.
-fn check_all_published(audit: &Audit, lists: &[(u32, VerifiedStatusList)], head: &Head) -> Result<(), Failure> {
+fn check_all_published(
+    audit: &Audit,
+    lists: &[(u32, VerifiedStatusList)],
+    head: &Head,
+) -> Result<(), Failure> {
     audit.stands_at(&head.checkpoint)?;
     match audit.fold().lists().find(|list| !lists.iter().any(|(number, _)| number == list)) {
-        Some(list) => Err(Failure::refused(format!("the log opened status list {list}, which is not published"))),
+        Some(list) => {
+            Err(Failure::refused(format!("the log opened status list {list}, which is not published")))
+        }
         None => Ok(()),
     }
 }
@@ -326,7 +338,8 @@ impl Tiles {
         let number = u8::try_from(level + 1).unwrap_or(u8::MAX);
         let wrong = |error: crate::log::tile::TileError| Failure::refused(error);
         let path = TilePath::new(TileKind::Hashes(number), self.done[level], width).map_err(wrong)?;
-        let published = Tile::decode(&source.need(&format!("{}/{path}", head.folder)).await?, width).map_err(wrong)?;
+        let published =
+            Tile::decode(&source.need(&format!("{}/{path}", head.folder)).await?, width).map_err(wrong)?;
         if published.hashes() != own {
             return Err(Failure::refused(format!("`{path}` is not what the entries below it give")));
         }

@@ -19,13 +19,17 @@ use crate::vault::clock::{Clock, SystemClock};
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Check the whole log, and that it gives the published status lists bit for bit
-    #[command(after_help = "Example: kabao log audit https://vault.example --anchor root.pem --state audit.state")]
+    #[command(
+        after_help = "Example: kabao log audit https://vault.example --anchor root.pem --state audit.state"
+    )]
     Audit(audit::AuditCommand),
     /// Show one entry
     #[command(after_help = "Example: kabao log show 42 --url https://vault.example")]
     Show(prove::Show),
     /// Prove that a credential was logged, or that an entry is in the log
-    #[command(after_help = "Example: kabao log prove certificate.sd-jwt --url https://vault.example > proof.txt")]
+    #[command(
+        after_help = "Example: kabao log prove certificate.sd-jwt --url https://vault.example > proof.txt"
+    )]
     Prove(prove::Prove),
 }
 
@@ -88,20 +92,24 @@ async fn bundle(
     }
     let kid = trusted::signer_of(&text)?;
     if let Some(seen) = seen.filter(|seen| *seen != kid) {
-        return Err(Failure::refused(format!("the trust bundle is signed by `{kid}`, before it was `{seen}`"))
-            .hint("ask the operator; with their root `--anchor root.pem` a new trust key is believed"));
+        return Err(Failure::refused(format!(
+            "the trust bundle is signed by `{kid}`, before it was `{seen}`"
+        ))
+        .hint("ask the operator; with their root `--anchor root.pem` a new trust key is believed"));
     }
     Ok((trusted::pinned(&text, &kid, at)?, kid))
 }
 
 /// The head that the log publishes, signed by its key.
 async fn head(source: &Source, vkey: &str) -> Result<Head, Failure> {
-    let key: VerifierKey = vkey.trim().parse().map_err(|_| Failure::misuse(format!("`{vkey}` is no verifier key")))?;
+    let key: VerifierKey =
+        vkey.trim().parse().map_err(|_| Failure::misuse(format!("`{vkey}` is no verifier key")))?;
     let origin = key.name().as_str();
     let number = origin.rsplit_once("/log/").map_or("0", |(_, number)| number);
     let folder = format!("log/{number}");
     let note = source.text(&format!("{folder}/checkpoint")).await?;
-    let refused = |error: crate::log::checkpoint::CheckpointError| Failure::refused(error).maybe_hint(error.hint());
+    let refused =
+        |error: crate::log::checkpoint::CheckpointError| Failure::refused(error).maybe_hint(error.hint());
     let unverified = UnverifiedNote::parse(&note).map_err(|error| refused(error.into()))?;
     let verified = VerifiedCheckpoint::verify(unverified, &key, &[]).map_err(refused)?;
     Ok(Head { checkpoint: verified.checkpoint().clone(), note, folder })
@@ -112,7 +120,9 @@ impl Place {
         let source = Source::open(&self.url)?;
         let vkey = match &self.vkey {
             Some(vkey) => vkey.clone(),
-            None => bundle(&source, &self.anchors, None, SystemClock.now()).await?.0.content().log.vkey.clone(),
+            None => {
+                bundle(&source, &self.anchors, None, SystemClock.now()).await?.0.content().log.vkey.clone()
+            }
         };
         let head = head(&source, &vkey).await?;
         Ok((source, head))

@@ -14,8 +14,8 @@ use super::super::source::Source;
 use super::{Head, Place};
 use crate::credential::verify::UnverifiedCredential;
 use crate::domain::digest::Digest;
-use crate::log::entry::Entry;
-use crate::log::event::{Event, commitment};
+use crate::log::entry::{Entry, commitment};
+use crate::log::event::Event;
 use crate::log::merkle::{self, leaf_hash};
 use crate::log::proof::UnverifiedProof;
 use crate::log::tile::{EntryBundle, TILE_WIDTH, Tile, TileHashes, TileKind, TilePath, Tiled};
@@ -47,9 +47,16 @@ impl Show {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let (source, head) = self.place.head().await?;
         let bytes = entry(&source, &head, self.index).await?;
-        let entry = Entry::decode(&bytes).map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
+        let entry =
+            Entry::decode(&bytes).map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
         let issuer = entry.issuer().unwrap_or("-");
-        data(format!("{}\t{}\t{}\t{issuer}\t{}", self.index, entry.minute().time(), entry.event().name(), tell(entry.event())));
+        data(format!(
+            "{}\t{}\t{}\t{issuer}\t{}",
+            self.index,
+            entry.minute().time(),
+            entry.event().name(),
+            tell(entry.event())
+        ));
         Ok(())
     }
 }
@@ -68,7 +75,8 @@ impl Prove {
         let cannot = |error: merkle::MerkleError| Failure::unknown(error).maybe_hint(error.hint());
         let hashes = merkle::inclusion_proof(index, size, &Tiled(&tree)).map_err(cannot)?;
         let refused = |error: merkle::MerkleError| Failure::refused(error).maybe_hint(error.hint());
-        merkle::verify_inclusion(&leaf_hash(&bytes), index, size, head.checkpoint.root(), &hashes).map_err(refused)?;
+        merkle::verify_inclusion(&leaf_hash(&bytes), index, size, head.checkpoint.root(), &hashes)
+            .map_err(refused)?;
         if let Some(path) = &self.entry {
             write_whole(path, &bytes)?;
         }
@@ -85,7 +93,11 @@ async fn entry(source: &Source, head: &Head, index: u64) -> Result<Vec<u8>, Fail
         return Err(Failure::refused(format!("the log has {size} entries; there is none at {index}")));
     }
     let width = u64::from(TILE_WIDTH);
-    let bundle = bundle(&source.need(&path(head, TileKind::Entries, index / width, size)?).await?, index / width, size)?;
+    let bundle = bundle(
+        &source.need(&path(head, TileKind::Entries, index / width, size)?).await?,
+        index / width,
+        size,
+    )?;
     let place = usize::try_from(index % width).unwrap_or(0);
     bundle.into_entries().into_iter().nth(place).ok_or_else(|| Failure::refused("the bundle lacks the entry"))
 }
@@ -93,7 +105,10 @@ async fn entry(source: &Source, head: &Head, index: u64) -> Result<Vec<u8>, Fail
 /// The entry that commits to a credential.
 async fn find(source: &Source, head: &Head, path_of_credential: &Path) -> Result<u64, Failure> {
     let text = std::fs::read_to_string(path_of_credential).map_err(|error| {
-        Failure::misuse(format!("`{}` is neither an index nor a credential file: {error}", path_of_credential.display()))
+        Failure::misuse(format!(
+            "`{}` is neither an index nor a credential file: {error}",
+            path_of_credential.display()
+        ))
     })?;
     find_text(source, head, &text).await
 }
@@ -111,7 +126,8 @@ pub(super) async fn find_text(source: &Source, head: &Head, text: &str) -> Resul
     let (mut index, mut number) = (0, 0);
     while let Some(bytes) = found.next().await {
         for entry in bundle(&bytes?, number, size)?.entries() {
-            let entry = Entry::decode(entry).map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
+            let entry =
+                Entry::decode(entry).map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
             if matches!(entry.event(), Event::Issued { commitment, .. } if *commitment == wanted) {
                 bar.finish_and_clear();
                 return Ok(index);
@@ -121,7 +137,8 @@ pub(super) async fn find_text(source: &Source, head: &Head, text: &str) -> Resul
         number += 1;
         bar.set_position(index);
     }
-    Err(Failure::refused("the log has no entry of this credential").hint("then it was not issued by this vault"))
+    Err(Failure::refused("the log has no entry of this credential")
+        .hint("then it was not issued by this vault"))
 }
 
 fn bundle(bytes: &[u8], number: u64, size: u64) -> Result<EntryBundle, Failure> {
@@ -168,7 +185,9 @@ impl TileHashes for Published<'_> {
 fn tell(event: &Event) -> String {
     match event {
         Event::Issued { type_or_class, commitment } => format!("{type_or_class} {commitment}"),
-        Event::Status { list, index, value, .. } => format!("list {list} slot {index} becomes {}", value.bits()),
+        Event::Status { list, index, value, .. } => {
+            format!("list {list} slot {index} becomes {}", value.bits())
+        }
         other => format!("{other:?}"),
     }
 }

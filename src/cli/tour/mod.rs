@@ -40,7 +40,8 @@ impl Tour {
     /// Goes through it.
     pub(super) fn run(self) -> Result<(), Failure> {
         let listener = serve::listen("127.0.0.1:0")?;
-        let address = listener.local_addr().map_err(|error| Failure::unknown(format!("cannot listen: {error}")))?;
+        let address =
+            listener.local_addr().map_err(|error| Failure::unknown(format!("cannot listen: {error}")))?;
         let url = format!("http://{address}");
         city::found(&self.dir, &url, &address.to_string())?;
         let (config, vault) = city::open(&self.dir)?;
@@ -73,9 +74,14 @@ impl Stage {
         Ok(Self { dir, config, keys: Arc::new(keys) })
     }
 
-    fn caller(&self, subject: impl Fn() -> Result<Subject, Failure> + Send + Sync + 'static) -> Result<Api, Failure> {
+    fn caller(
+        &self,
+        subject: impl Fn() -> Result<Subject, Failure> + Send + Sync + 'static,
+    ) -> Result<Api, Failure> {
         let (keys, url) = (Arc::clone(&self.keys), self.config.url.clone());
-        Api::minting(&self.config.url, move || token::mint(&keys, &url, &subject()?, crate::vault::token::SECONDS_MAX))
+        Api::minting(&self.config.url, move || {
+            token::mint(&keys, &url, &subject()?, crate::vault::token::SECONDS_MAX)
+        })
     }
 
     /// An officer of a department.
@@ -110,7 +116,9 @@ async fn post(api: &Api, path: &str, body: &Json) -> Result<Json, Failure> {
 
 /// A text in an answer.
 fn text<'a>(json: &'a Json, path: &str) -> Result<&'a str, Failure> {
-    json.pointer(path).and_then(Json::as_str).ok_or_else(|| Failure::refused(format!("the answer has no `{path}`")))
+    json.pointer(path)
+        .and_then(Json::as_str)
+        .ok_or_else(|| Failure::refused(format!("the answer has no `{path}`")))
 }
 
 /// Says when something is not as the story has it.

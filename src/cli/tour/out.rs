@@ -73,7 +73,8 @@ impl Out {
     /// The chain of the department that issued the licence, and its root.
     fn chain(&self, stage: &Stage) -> Result<(), Failure> {
         let catalog = Catalog::embedded()?;
-        let kind = catalog.by_slug("driving_licence").ok_or_else(|| Failure::refused("no driving licence"))?;
+        let kind =
+            catalog.by_slug("driving_licence").ok_or_else(|| Failure::refused("no driving licence"))?;
         let uscc = city::department_of(kind).uscc;
         let key = stage.keys.current(Purpose::Issuer, Some(&uscc), Algorithm::Ed25519, SystemClock.now())?;
         let pem = |name: String| {

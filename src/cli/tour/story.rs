@@ -50,8 +50,11 @@ async fn issue(stage: &Stage) -> Result<String, Failure> {
     let catalog = Catalog::embedded()?;
     let today = city::today();
     let mut licence = None;
-    for (n, slug) in (1..).zip(["driving_licence", "resident_id_card", "social_security_card", "vehicle_licence"]) {
-        let kind = catalog.by_slug(slug).ok_or_else(|| Failure::refused(format!("there is no type `{slug}`")))?;
+    for (n, slug) in
+        (1..).zip(["driving_licence", "resident_id_card", "social_security_card", "vehicle_licence"])
+    {
+        let kind =
+            catalog.by_slug(slug).ok_or_else(|| Failure::refused(format!("there is no type `{slug}`")))?;
         let department = city::department_of(kind);
         let officer = stage.officer(&department.uscc)?;
         let order = sample::order_for(kind, n, today, vec![city::person(0)]);
@@ -71,7 +74,13 @@ async fn carry(holder: &Api) -> Result<(), Failure> {
     expect("the wallet holds four certificates", (items.len() == 4).into())?;
     for item in &items {
         let field = |path| text(item, path).unwrap_or_default().to_owned();
-        data(format!("   {}  {}  {}  {}", field("/type_name/zh"), field("/number"), field("/state_name"), field("/issuer_name/zh")));
+        data(format!(
+            "   {}  {}  {}  {}",
+            field("/type_name/zh"),
+            field("/number"),
+            field("/state_name"),
+            field("/issuer_name/zh")
+        ));
     }
     let whole = page.to_string();
     let citizen = city::person(0);
@@ -81,8 +90,13 @@ async fn carry(holder: &Api) -> Result<(), Failure> {
 }
 
 async fn show(holder: &Api, licence: &str, out: &out::Out) -> Result<String, Failure> {
-    step(3, "亮证", "At a traffic stop the holder shows the driving licence: a code, good once, for a minute");
-    let body = json!({ "items": [{ "identifier": licence }], "scenario": SCENARIO, "purpose": "traffic stop" });
+    step(
+        3,
+        "亮证",
+        "At a traffic stop the holder shows the driving licence: a code, good once, for a minute",
+    );
+    let body =
+        json!({ "items": [{ "identifier": licence }], "scenario": SCENARIO, "purpose": "traffic stop" });
     let shown = holder.json(Method::POST, "/v1/wallet/showings", Some(&body), None).await?;
     let qr_text = text(&shown, "/qr_text")?;
     let refuse = |error: qr::QrError| Failure::refused(error).maybe_hint(error.hint());
@@ -130,14 +144,21 @@ async fn looked(holder: &Api, agency: &str) -> Result<(), Failure> {
     let page = holder.json(Method::GET, "/v1/wallet/accesses", None, None).await?;
     let access = &page["items"][0];
     expect("the agency is named", (text(access, "/agency_name")? == agency).into())?;
-    let fields: Vec<&str> = access["fields"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    let fields: Vec<&str> =
+        access["fields"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
     data(format!("   {}  {agency}  {}  {}", text(access, "/at")?, text(access, "/case")?, fields.join(", ")));
     Ok(())
 }
 
 async fn offline(stage: &Stage, holder: &Api, licence: &str, anchors: &Anchors) -> Result<String, Failure> {
-    step(7, "离线亮证", "Where there is no network: a signed code for five minutes, checked without asking anybody");
-    let shown = holder.json(Method::POST, "/v1/wallet/offline", Some(&json!({ "identifier": licence })), None).await?;
+    step(
+        7,
+        "离线亮证",
+        "Where there is no network: a signed code for five minutes, checked without asking anybody",
+    );
+    let shown = holder
+        .json(Method::POST, "/v1/wallet/offline", Some(&json!({ "identifier": licence })), None)
+        .await?;
     let code = text(&shown, "/text")?.to_owned();
     let at = SystemClock.now();
     let source = Source::open(&stage.config.url)?;
@@ -169,7 +190,8 @@ async fn revoke(stage: &Stage, licence: &str) -> Result<(), Failure> {
 
 async fn refused(holder: &Api, clerk: &Api, licence: &str) -> Result<(), Failure> {
     step(9, "再次核验", "The next verification says so, and why");
-    let body = json!({ "items": [{ "identifier": licence }], "scenario": SCENARIO, "purpose": "traffic stop" });
+    let body =
+        json!({ "items": [{ "identifier": licence }], "scenario": SCENARIO, "purpose": "traffic stop" });
     let shown = holder.json(Method::POST, "/v1/wallet/showings", Some(&body), None).await?;
     let answer = post(clerk, "/v1/verifications", &verification(text(&shown, "/qr_text")?)).await?;
     expect("the certificate is refused", (decision(&answer) == Some(Decision::Refused.name())).into())?;
@@ -181,7 +203,11 @@ async fn refused(holder: &Api, clerk: &Api, licence: &str) -> Result<(), Failure
 
 /// Waits until the published list says what the vault says, and judges the credential by it.
 async fn published(stage: &Stage, credential: &str, anchors: &Anchors) -> Result<Trusted, Failure> {
-    step(10, "状态列表", "Within a minute the published status list says it too, to verifiers that never call");
+    step(
+        10,
+        "状态列表",
+        "Within a minute the published status list says it too, to verifiers that never call",
+    );
     let source = Source::open(&stage.config.url)?;
     for _ in 0..WAITS {
         let at = SystemClock.now();
@@ -201,7 +227,11 @@ async fn published(stage: &Stage, credential: &str, anchors: &Anchors) -> Result
 }
 
 async fn prove(stage: &Stage, credential: &str, out: &out::Out) -> Result<(), Failure> {
-    step(11, "公开日志", "The auditor recomputes the whole public log, and that it gives the published lists");
+    step(
+        11,
+        "公开日志",
+        "The auditor recomputes the whole public log, and that it gives the published lists",
+    );
     log::audit(&stage.config.url, Anchors::for_development(), out.path("audit.state")).await?;
     let auditor = stage.auditor()?;
     let now = SystemClock.now();
@@ -209,7 +239,13 @@ async fn prove(stage: &Stage, credential: &str, out: &out::Out) -> Result<(), Fa
     let page = auditor.json(Method::GET, &path, None, None).await?;
     let revocation = &page["items"][0];
     expect("the revocation is listed", (text(revocation, "/kind")? == "revoke").into())?;
-    data(format!("   entry {}: {} {} by {}", revocation["entry"], text(revocation, "/kind_name")?, text(revocation, "/type")?, text(revocation, "/issuer_name")?));
+    data(format!(
+        "   entry {}: {} {} by {}",
+        revocation["entry"],
+        text(revocation, "/kind_name")?,
+        text(revocation, "/type")?,
+        text(revocation, "/issuer_name")?
+    ));
     let index = log::issue_of(&stage.config.url, Anchors::for_development(), credential).await?;
     data(format!("   entry {index}: the issue of this very credential"));
     Ok(())
@@ -223,10 +259,19 @@ fn verification(code: &str) -> Json {
 fn verdict(answer: &Json) {
     let Some(verdict) = answer.pointer("/items/0/verdict") else { return };
     let words = |json: &Json, path: &str| text(json, path).unwrap_or_default().to_owned();
-    data(format!("   {}: {} {}", words(verdict, "/decision"), words(verdict, "/because/zh"), words(verdict, "/because/en")));
+    data(format!(
+        "   {}: {} {}",
+        words(verdict, "/decision"),
+        words(verdict, "/because/zh"),
+        words(verdict, "/because/en")
+    ));
     for check in verdict["checks"].as_array().into_iter().flatten() {
         let (name, outcome) = (words(check, "/check"), words(check, "/outcome"));
-        data(format!("     {name:<13} {outcome:<14} {}  {}", words(check, "/text/zh"), words(check, "/text/en")));
+        data(format!(
+            "     {name:<13} {outcome:<14} {}  {}",
+            words(check, "/text/zh"),
+            words(check, "/text/en")
+        ));
     }
 }
 
