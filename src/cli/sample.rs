@@ -150,7 +150,11 @@ fn kind_value(kind: &Kind, label: &str, n: u64) -> Json {
         Kind::Ascii { max } => ascii(n, *max).into(),
         Kind::BankAccount => format!("622200{:013}", n % 10_000_000_000_000).into(),
         Kind::Boolean => (n % 2 == 0).into(),
-        Kind::Choice { choices } => choices.get(place(n, choices.len())).cloned().unwrap_or_default().into(),
+        Kind::Choice { choices } => {
+            // The first is the usual one; of two, such as the sexes, either is.
+            let place = if choices.len() == 2 || n % 8 == 7 { place(n, choices.len()) } else { 0 };
+            choices.get(place).cloned().unwrap_or_default().into()
+        }
         Kind::Date => day(n).into(),
         Kind::Decimal { digits, scale, .. } => decimal(n, *digits, *scale).into(),
         Kind::Email => format!("user{n}@example.com").into(),
