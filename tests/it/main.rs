@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod crash;
+mod http;
 mod main_job;
 mod world;
