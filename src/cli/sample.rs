@@ -150,7 +150,8 @@ fn kind_value(kind: &Kind, label: &str, n: u64) -> Json {
         Kind::Ascii { max } => ascii(n, *max).into(),
         Kind::BankAccount => format!("622200{:013}", n % 10_000_000_000_000).into(),
         Kind::Boolean => (n % 2 == 0).into(),
-        Kind::Choice { choices } => choices.get(place(n, choices.len())).cloned().unwrap_or_default().into(),
+        // The first is the usual one: a sample should look like most certificates do.
+        Kind::Choice { choices } => choices.first().cloned().unwrap_or_default().into(),
         Kind::Date => day(n).into(),
         Kind::Decimal { digits, scale, .. } => decimal(n, *digits, *scale).into(),
         Kind::Email => format!("user{n}@example.com").into(),
