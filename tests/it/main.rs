@@ -1,6 +1,11 @@
 //! What people rely on, tested through the public interface.
 #![forbid(unsafe_code)]
 
+mod catalogue;
 mod crash;
+mod floors;
 mod main_job;
+mod secrets;
+mod source;
+mod tidy;
 mod world;
