@@ -4,6 +4,7 @@
 mod catalogue;
 mod crash;
 mod floors;
+mod http;
 mod main_job;
 mod secrets;
 mod source;
