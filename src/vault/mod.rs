@@ -27,7 +27,7 @@ pub mod released;
 pub mod showing;
 pub mod slots;
 pub mod token;
-mod tree;
+pub mod tree;
 pub mod unseal;
 pub mod verify;
 mod verify_answer;

@@ -6,7 +6,7 @@ use crate::log::tile::TileHashes;
 use crate::store::Store;
 
 /// The tree of the log in a store.
-pub(super) struct StoredTree<'a>(pub(super) &'a dyn Store);
+pub struct StoredTree<'a>(pub &'a dyn Store);
 
 impl TileHashes for StoredTree<'_> {
     fn tile_hashes(&self, level: u8, start: u64, count: u16) -> Option<Vec<Digest>> {

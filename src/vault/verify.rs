@@ -341,7 +341,7 @@ impl Vault {
         let chain = if key.is_some() { Reason::ChainTrusted } else { Reason::ChainUntrusted };
         Checks {
             signature: Check::new(Reason::SignatureVault),
-            chain: Check { by: by.clone(), ..Check::new(chain) },
+            chain: Check::new(chain),
             key_validity: Check::new(if valid_that_day { Reason::KeyValid } else { Reason::KeyNotValid }),
             status: status_of(record, by),
             time: time_of(record, now),
