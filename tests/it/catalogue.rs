@@ -18,6 +18,7 @@ use kabao::keys::soft::SoftSigner;
 use serde_json::Value as Json;
 
 use crate::source::{files, top};
+use crate::world::DEPARTMENT;
 
 const TYPES: &str = include_str!("../vectors/certificate_types.tsv");
 const SCENARIOS: &str = include_str!("../vectors/scenarios.tsv");
@@ -61,7 +62,8 @@ fn every_scenario_of_the_source_is_there_and_every_certificate_it_names_resolves
         for name in row[2].split(';').map(str::trim).filter(|name| !name.is_empty()) {
             let slugs = catalog.resolve(name);
             assert!(!slugs.is_empty(), "{}: `{name}` is no type and no alias", row[0]);
-            let used = scenario.needs().iter().any(|need| need.types.iter().any(|t| slugs.contains(&t.as_str())));
+            let used =
+                scenario.needs().iter().any(|need| need.types.iter().any(|t| slugs.contains(&t.as_str())));
             assert!(used, "{}: nothing is asked of `{name}`", row[0]);
         }
         for need in scenario.needs() {
@@ -150,8 +152,10 @@ fn a_mistake_in_a_file_is_named_with_its_line() {
     let states = std::fs::read_to_string(top().join("schemas/states.toml")).unwrap();
     let check = |from: &str, to: &str, reason: &str| {
         assert!(whole.contains(from), "`{from}` is not in the file");
-        let line = 1 + whole[..whole.find(from).unwrap()].matches('\n').count();
         let text = whole.replacen(from, to, 1);
+        // The mistake stands on the last line of what was put in.
+        let end = whole.find(from).unwrap() + to.len();
+        let line = 1 + text[..end].matches('\n').count();
         let files = vec![(FILE.to_string(), text), ("states.toml".to_string(), states.clone())];
         let error = Catalog::from_files(files).map(|_| ()).expect_err(to).to_string();
         assert!(error.starts_with(&format!("{FILE}:{line}: ")), "{error} (line {line})");
@@ -160,7 +164,7 @@ fn a_mistake_in_a_file_is_named_with_its_line() {
     check("schema = 1", "schema = 2", "schema");
     check("code = \"1", "code = \"9", "code");
     check("category = \"licence\"", "category = \"paper\"", "category");
-    check("kind = \"photo\"", "kind = \"picture\"", "picture");
+    check("kind = \"photo\"", "kind = \"picture\"", "`kind`");
     check("number = 11,", "number = 10,", "10");
     check("key = \"sex\"", "key = \"Sex\"", "key");
     check("key = \"nationality\"", "key = \"sex\"", "sex");
@@ -170,9 +174,8 @@ fn a_mistake_in_a_file_is_named_with_its_line() {
 
 #[test]
 fn a_scenario_may_only_ask_for_what_its_types_have() {
-    let file = |name: &str| {
-        (name.to_string(), std::fs::read_to_string(top().join("schemas").join(name)).unwrap())
-    };
+    let file =
+        |name: &str| (name.to_string(), std::fs::read_to_string(top().join("schemas").join(name)).unwrap());
     let mut all = vec![file("states.toml"), file("types/driving_licence.toml")];
     let scenario = "schema = 1\nrow = 900\nname = { zh = \"试\", en = \"Try\" }\nneeds = [\n  \
                     { name = \"驾驶证\", types = [\"driving_licence\"], fields = [\"blood_group\"] },\n]\n";
@@ -204,7 +207,7 @@ fn the_offline_code_of_every_type_fits_its_qr() {
 
 fn offline_code(kind: &CertificateType, defaults: &[&Field], random: &mut Dice) -> String {
     let now: UnixTime = "2026-11-23T02:00:00Z".parse().unwrap();
-    let issuer: Uscc = "11500199000000004P".parse().unwrap();
+    let issuer: Uscc = DEPARTMENT.parse().unwrap();
     let (authority, show_key) = (SoftSigner::ed25519(&[1; 32]), SoftSigner::ed25519(&[2; 32]));
     let certificate = show_key::Plan {
         key: show_key.public_key().clone(),
@@ -213,7 +216,8 @@ fn offline_code(kind: &CertificateType, defaults: &[&Field], random: &mut Dice) 
     };
     let certificate = certificate.sign(&authority).unwrap();
     let version: Version = "999".parse().unwrap();
-    let identifier = CertificateIdentifier::new(kind.code(), issuer, Serial::from_random(&random.bytes()), version);
+    let identifier =
+        CertificateIdentifier::new(kind.code(), issuer, Serial::from_random(&random.bytes()), version);
     let plan = Plan {
         issuer,
         certificate_type: kind.code(),
@@ -225,17 +229,13 @@ fn offline_code(kind: &CertificateType, defaults: &[&Field], random: &mut Dice) 
         good_at: now,
         issued_at: now,
         expires_at: now.plus(300),
-        claims: defaults.iter().map(|field| (field.number, fill(kind, field, random))).collect(),
+        claims: defaults.iter().map(|field| (field.number, fill(field, random))).collect(),
     };
     plan.sign(&show_key, &certificate).unwrap_or_else(|error| panic!("{}: {error}", kind.slug()))
 }
 
 /// A value as long as the field allows, which zlib cannot make shorter.
-fn fill(kind: &CertificateType, field: &Field, random: &mut Dice) -> Value {
-    if field.key == "holder_name" && kind.holder().subjects_max > 1 {
-        let names = (0..kind.holder().subjects_max).map(|_| random.chinese(kind.holder().max));
-        return Value::List(names.collect());
-    }
+fn fill(field: &Field, random: &mut Dice) -> Value {
     match &field.kind {
         Kind::Ascii { max } | Kind::PassportNumber { max } => Value::Text(random.ascii(*max)),
         Kind::List { items, max } => Value::List((0..*items).map(|_| random.chinese(*max)).collect()),

@@ -4,6 +4,10 @@
 mod catalogue;
 mod crash;
 mod floors;
+#[path = "../../fuzz/src/inputs.rs"]
+#[expect(unreachable_pub, reason = "public for the targets of fuzz/")]
+mod fuzz_inputs;
+mod fuzz_seeds;
 mod http;
 mod main_job;
 mod secrets;
