@@ -202,9 +202,9 @@ fn day(n: u64) -> String {
 }
 
 fn ascii(n: u64, max: usize) -> String {
-    let digits = format!("{n:0width$}", width = max.min(12));
-    // A field shorter than the counter holds its last digits.
-    digits[digits.len().saturating_sub(max)..].to_owned()
+    let digits = format!("{n:012}");
+    // The last digits: those that differ from sample to sample.
+    digits[digits.len() - max.min(12)..].to_string()
 }
 
 fn person_name(n: u64) -> String {
