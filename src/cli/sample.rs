@@ -150,8 +150,11 @@ fn kind_value(kind: &Kind, label: &str, n: u64) -> Json {
         Kind::Ascii { max } => ascii(n, *max).into(),
         Kind::BankAccount => format!("622200{:013}", n % 10_000_000_000_000).into(),
         Kind::Boolean => (n % 2 == 0).into(),
-        // The first is the usual one: a sample should look like most certificates do.
-        Kind::Choice { choices } => choices.first().cloned().unwrap_or_default().into(),
+        Kind::Choice { choices } => {
+            // The first is the usual one; of two, such as the sexes, either is.
+            let place = if choices.len() == 2 || n % 8 == 7 { place(n, choices.len()) } else { 0 };
+            choices.get(place).cloned().unwrap_or_default().into()
+        }
         Kind::Date => day(n).into(),
         Kind::Decimal { digits, scale, .. } => decimal(n, *digits, *scale).into(),
         Kind::Email => format!("user{n}@example.com").into(),
@@ -199,7 +202,9 @@ fn day(n: u64) -> String {
 }
 
 fn ascii(n: u64, max: usize) -> String {
-    format!("{n:0width$}", width = max.min(12))
+    let digits = format!("{n:012}");
+    // The last digits: those that differ from sample to sample.
+    digits[digits.len() - max.min(12)..].to_string()
 }
 
 fn person_name(n: u64) -> String {

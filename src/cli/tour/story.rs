@@ -119,7 +119,8 @@ async fn redeem(clerk: &Api, code: &str, agency: &str) -> Result<String, Failure
     expect("the certificate is accepted", (decision(&answer) == Some(accepted())).into())?;
     verdict(&answer);
     for field in answer["items"][0]["fields"].as_array().into_iter().flatten() {
-        data(format!("   {} {}", text(field, "/label/zh")?, field["value"]));
+        let value = field["value"].as_str().map_or_else(|| field["value"].to_string(), str::to_owned);
+        data(format!("   {} {value}", text(field, "/label/zh")?));
     }
     let again = clerk.json(Method::POST, path, Some(&body), Some(request)).await?;
     expect("the same request gets the same answer", (again == answer).into())?;
@@ -167,7 +168,7 @@ async fn offline(stage: &Stage, holder: &Api, licence: &str, anchors: &Anchors) 
     expect("the offline code is accepted", (finding.verdict.decision() == Decision::Accepted).into())?;
     data(format!("   {} characters; {}", code.len(), finding.verdict.deciding().en()));
     for (key, value) in &finding.claims {
-        data(format!("   {key} {value}"));
+        data(format!("   {key} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
     }
     Ok(code)
 }
