@@ -30,13 +30,14 @@ async function test(name, holds) {
   console.log(`${good ? "ok  " : "FAIL"} ${name}${why}`);
 }
 
-/** The tampered case: `work` must throw, or be false. */
-const refused = (name, work) =>
+/** The tampered case: `work` must throw what matches `why`, or be false where that is null. */
+const refused = (name, why, work) =>
   test(name, async () => {
     try {
-      return !(await work());
-    } catch {
-      return true;
+      return (await work()) === false && why === null;
+    } catch (error) {
+      if (why !== null && why.test(error.message)) return true;
+      throw error;
     }
   });
 
@@ -56,37 +57,32 @@ const leaf = new X509Certificate(Buffer.from(header.x5c[0], "base64"));
 const statusKey = createPublicKey({ key: JSON.parse(text("status-key.jwk")), format: "jwk" });
 const checked = (key) => (data, signature) => verify(null, Buffer.from(data), key, Buffer.from(signature, "base64url"));
 
-const reader = (list) =>
+const reader = (list, statusValidator) =>
   new SDJwtVcInstance({
     hasher: (data, algorithm) => createHash(algorithm.replace("-", "")).update(data).digest(),
     hashAlg: "sha-256",
     verifier: checked(leaf.publicKey),
     statusVerifier: checked(statusKey),
     statusListFetcher: async () => list,
-    statusValidator: async (status) => {
-      if (status !== 0) throw new Error(`status ${status}`);
-    },
+    statusValidator,
   });
 
-const opened = async (token, list = text("status.jwt")) => (await reader(list).verify(token)).payload;
+const mustBeActive = async (status) => {
+  if (status !== 0) throw new Error(`status ${status}`);
+};
 
-/** The tour ends with the licence revoked: the list says so, and the signature is still good. */
+const opened = async (token, list = text("status.jwt"), validator = mustBeActive) =>
+  (await reader(list, validator).verify(token)).payload;
+
+// The tour ends with the licence revoked: the list says so, and the signature is still good.
 await test("@sd-jwt/sd-jwt-vc: the credential opens, every field in its place", async () => {
-  const reader = new SDJwtVcInstance({
-    hasher: (data, algorithm) => createHash(algorithm.replace("-", "")).update(data).digest(),
-    hashAlg: "sha-256",
-    verifier: checked(leaf.publicKey),
-    statusVerifier: checked(statusKey),
-    statusListFetcher: async () => text("status.jwt"),
-    statusValidator: async () => {},
-  });
-  const { payload } = await reader.verify(credential);
+  const payload = await opened(credential, text("status.jwt"), async () => {});
   return payload.vct && payload.holder_name && payload.number && payload.status.status_list;
 });
-await refused("@sd-jwt/sd-jwt-vc: one bit changed in the payload is refused", () =>
+await refused("@sd-jwt/sd-jwt-vc: one bit changed in the payload is refused", /signature|verif/i, () =>
   opened(credential.replace(credential.split("~")[0], flip(credential.split("~")[0], 1))),
 );
-await refused("@sd-jwt/sd-jwt-vc: a status list that is not signed by the status key is refused", () =>
+await refused("@sd-jwt/sd-jwt-vc: a status list that is not signed by the status key is refused", /signature|verif/i, () =>
   opened(credential, flip(text("status.jwt"), 2)),
 );
 
@@ -106,15 +102,10 @@ await test("@sd-jwt/jwt-status-list: the slot of the revoked licence says 1, and
   for (let index = 0; index < 1 << 20; index += 1) ended += list.getStatus(index) === 1 ? 1 : 0;
   return list.getStatus(place.idx) === 1 && ended >= 1 && ended < 100;
 });
-await test("@sd-jwt/sd-jwt-vc: so the credential is no longer accepted with its status", async () => {
-  try {
-    await opened(credential);
-    return false;
-  } catch (error) {
-    return /status 1|status/i.test(error.message);
-  }
-});
-await refused("@sd-jwt/jwt-status-list: a list cut short is refused", () => {
+await refused("@sd-jwt/sd-jwt-vc: so the credential is no longer accepted with its status", /status 1/, () =>
+  opened(credential),
+);
+await refused("@sd-jwt/jwt-status-list: a list cut short is refused", /unexpected end|buf|inflat|incorrect|decompress/i, () => {
   const parts = text("status.jwt").split(".");
   const payload = JSON.parse(Buffer.from(parts[1], "base64url"));
   payload.status_list.lst = payload.status_list.lst.slice(0, 40);
@@ -137,6 +128,6 @@ function covered(image) {
 }
 
 await test("jsqr: reads the picture of the code", () => read().length > 20);
-await refused("jsqr: reads nothing under a bar of ink", () => read(covered));
+await refused("jsqr: reads nothing under a bar of ink", null, () => read(covered) !== "");
 
 process.exit(failed ? 1 : 0);

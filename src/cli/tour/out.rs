@@ -10,6 +10,7 @@ use super::super::trusted::Trusted;
 use super::{Stage, city};
 use crate::catalog::Catalog;
 use crate::credential::offline::UnverifiedOfflineCode;
+use crate::credential::qr::{self, Level, Qr};
 use crate::credential::show_key::ShowKeyCertificate;
 use crate::keys::{Algorithm, Purpose};
 use crate::vault::clock::{Clock, SystemClock};
@@ -47,6 +48,9 @@ impl Out {
         let source = Source::open(&stage.config.url)?;
         self.bytes("certificate.sd-jwt", credential.trim().as_bytes())?;
         self.bytes("offline.txt", offline.as_bytes())?;
+        let refuse = |error: qr::QrError| Failure::refused(error).maybe_hint(error.hint());
+        let picture = Qr::new(offline, Level::M, qr::OFFLINE_VERSION_MAX).map_err(refuse)?;
+        self.bytes("offline.png", &picture.png(8).map_err(refuse)?)?;
         self.bytes("receipt.jws", receipt.as_bytes())?;
         self.chain(stage)?;
         let code = UnverifiedOfflineCode::parse(offline).map_err(Failure::refused)?;
