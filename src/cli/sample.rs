@@ -48,7 +48,9 @@ pub fn order_for(kind: &CertificateType, n: u64, today: Date, mut holders: Vec<O
     };
     let valid_until = match kind.validity().rule {
         ValidityRule::Until { months_max } => today.plus_months(months_max.min(YEARS_5)),
-        ValidityRule::Either { months_max } if n.is_multiple_of(2) => today.plus_months(months_max.min(YEARS_5)),
+        ValidityRule::Either { months_max } if n.is_multiple_of(2) => {
+            today.plus_months(months_max.min(YEARS_5))
+        }
         ValidityRule::Either { .. } | ValidityRule::Long | ValidityRule::None => None,
     };
     let fields = kind.fields().iter().map(|field| (field.key.clone(), value(field, n))).collect();

@@ -7,11 +7,11 @@ use std::sync::Mutex;
 use clap::Args;
 use futures_util::StreamExt;
 
-use super::super::client;
-use super::super::config::write_whole;
-use super::super::report::{self, Failure, data, say};
-use super::super::source::Source;
 use super::{Head, Place};
+use crate::cli::client;
+use crate::cli::config::write_whole;
+use crate::cli::report::{self, Failure, data, say};
+use crate::cli::source::Source;
 use crate::credential::verify::UnverifiedCredential;
 use crate::domain::digest::Digest;
 use crate::log::entry::{Entry, commitment};
