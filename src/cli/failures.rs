@@ -33,7 +33,7 @@ impl From<CatalogError> for Failure {
 
 impl From<AuthorityError> for Failure {
     fn from(error: AuthorityError) -> Self {
-        Self::refused(&error).maybe_hint(error.hint())
+        Self::refused(error).maybe_hint(error.hint())
     }
 }
 

@@ -48,7 +48,9 @@ pub fn order_for(kind: &CertificateType, n: u64, today: Date, mut holders: Vec<O
     };
     let valid_until = match kind.validity().rule {
         ValidityRule::Until { months_max } => today.plus_months(months_max.min(YEARS_5)),
-        ValidityRule::Either { months_max } if n % 2 == 0 => today.plus_months(months_max.min(YEARS_5)),
+        ValidityRule::Either { months_max } if n.is_multiple_of(2) => {
+            today.plus_months(months_max.min(YEARS_5))
+        }
         ValidityRule::Either { .. } | ValidityRule::Long | ValidityRule::None => None,
     };
     let fields = kind.fields().iter().map(|field| (field.key.clone(), value(field, n))).collect();
@@ -149,7 +151,7 @@ fn kind_value(kind: &Kind, label: &str, n: u64) -> Json {
         Kind::Address { max } => cut(&format!("重庆市示范区和平路{}号", 1 + n % 999), *max).into(),
         Kind::Ascii { max } => ascii(n, *max).into(),
         Kind::BankAccount => format!("622200{:013}", n % 10_000_000_000_000).into(),
-        Kind::Boolean => (n % 2 == 0).into(),
+        Kind::Boolean => (n.is_multiple_of(2)).into(),
         Kind::Choice { choices } => {
             // The first is the usual one; of two, such as the sexes, either is.
             let place = if choices.len() == 2 || n % 8 == 7 { place(n, choices.len()) } else { 0 };

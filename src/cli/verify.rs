@@ -137,7 +137,7 @@ pub(super) fn judge(
     }
     if text.contains('~') {
         let credential = UnverifiedCredential::parse(text)
-            .map_err(|error| Failure::refused(&error).maybe_hint(error.hint()))?;
+            .map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
         let policy = Policy { development: anchors.keys(), ..Policy::default() };
         let (parts, verified): (Parts, _) = credential.verify(trusted, trusted, &policy, at);
         let claims = verified.map(|verified| {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-use super::super::report::Failure;
+use crate::cli::report::Failure;
 
 /// A results file, open at its end.
 pub(super) struct Results {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::report::Failure;
+use crate::cli::report::Failure;
 use crate::cli::sample_file::HEAD;
 use crate::domain::digest::Digest;
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::report::Failure;
 use super::{cores, repeat};
+use crate::cli::report::Failure;
 use crate::keys::Signer;
 use crate::keys::random::{self, SystemRandom};
 use crate::keys::soft::SoftSigner;

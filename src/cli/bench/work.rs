@@ -10,11 +10,11 @@ use futures_util::stream;
 use reqwest::Method;
 use serde_json::json;
 
-use super::super::client::{self, Api};
-use super::super::report::Failure;
-use super::super::trusted::{Anchors, Trusted};
-use super::super::{city, demo, init, sample, serve, verify};
 use super::{rate, repeat};
+use crate::cli::client::{self, Api};
+use crate::cli::report::Failure;
+use crate::cli::trusted::{Anchors, Trusted};
+use crate::cli::{city, demo, init, sample, serve, verify};
 use crate::domain::lifecycle::{ChangeKind, ReasonCode};
 use crate::domain::number::CertificateIdentifier;
 use crate::domain::verdict::Decision;
@@ -33,7 +33,7 @@ use crate::vault::token::{SECONDS_MAX, Subject};
 /// A vault to be measured.
 pub(super) struct Bench {
     vault: Arc<Vault>,
-    config: super::super::config::Config,
+    config: crate::cli::config::Config,
     officer: Caller,
     listener: std::net::TcpListener,
 }

@@ -17,11 +17,11 @@ use std::path::PathBuf;
 use clap::Args;
 use futures_util::StreamExt;
 
-use super::super::config::write_whole;
-use super::super::report::{self, Failure, data, say};
-use super::super::source::Source;
-use super::super::trusted::{self, Anchors};
 use super::{Head, bundle, head};
+use crate::cli::config::write_whole;
+use crate::cli::report::{self, Failure, data, say};
+use crate::cli::source::Source;
+use crate::cli::trusted::{self, Anchors};
 use crate::domain::digest::Digest;
 use crate::domain::time::UnixTime;
 use crate::log::checkpoint::Checkpoint;

@@ -1,17 +1,17 @@
 //! `kabao log show` and `kabao log prove`: one entry, and the proof that it is in the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use clap::Args;
 use futures_util::StreamExt;
 
-use super::super::client;
-use super::super::config::write_whole;
-use super::super::report::{self, Failure, data, say};
-use super::super::source::Source;
 use super::{Head, Place};
+use crate::cli::client;
+use crate::cli::config::write_whole;
+use crate::cli::report::{self, Failure, data, say};
+use crate::cli::source::Source;
 use crate::credential::verify::UnverifiedCredential;
 use crate::domain::digest::Digest;
 use crate::log::entry::{Entry, commitment};
@@ -116,7 +116,7 @@ async fn find(source: &Source, head: &Head, path_of_credential: &Path) -> Result
 /// The entry that commits to the text of a credential.
 pub(super) async fn find_text(source: &Source, head: &Head, text: &str) -> Result<u64, Failure> {
     let credential = UnverifiedCredential::parse(text.trim())
-        .map_err(|error| Failure::refused(&error).maybe_hint(error.hint()))?;
+        .map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
     let wanted = commitment(credential.jwt());
     let size = head.checkpoint.size();
     let bundles = 0..size.div_ceil(u64::from(TILE_WIDTH));
@@ -169,11 +169,11 @@ impl TileHashes for Published<'_> {
         let number = start / width;
         let on_level = self.head.checkpoint.size().checked_shr(8 * u32::from(level))?;
         let mut tiles = self.tiles.lock().ok()?;
-        if !tiles.contains_key(&(level, number)) {
+        if let btree_map::Entry::Vacant(place) = tiles.entry((level, number)) {
             let path = path(self.head, TileKind::Hashes(level), number, on_level).ok()?;
             let bytes = client::wait(self.source.need(&path)).ok()?;
             let tile = Tile::decode(&bytes, width_at(number, on_level)).ok()?;
-            tiles.insert((level, number), tile.hashes().to_vec());
+            place.insert(tile.hashes().to_vec());
         }
         let first = usize::try_from(start % width).ok()?;
         let hashes = tiles.get(&(level, number))?.get(first..first + usize::from(count))?;

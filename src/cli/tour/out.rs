@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::config::write_whole;
-use super::super::hierarchy;
-use super::super::report::Failure;
-use super::super::source::Source;
-use super::super::trusted::Trusted;
 use super::{Stage, city};
 use crate::catalog::Catalog;
+use crate::cli::config::write_whole;
+use crate::cli::hierarchy;
+use crate::cli::report::Failure;
+use crate::cli::source::Source;
+use crate::cli::trusted::Trusted;
 use crate::credential::offline::UnverifiedOfflineCode;
 use crate::credential::qr::{self, Level, Qr};
 use crate::credential::show_key::ShowKeyCertificate;
