@@ -67,7 +67,7 @@ fn vault(place: &Path) -> Vault {
         catalog: Arc::clone(&world.catalog),
         keyring: Arc::clone(&world.keyring),
         clock: world.clock.clone(),
-        random: Arc::new(SystemRandom),
+        random: Arc::new(SystemRandom::new()),
         settings,
         clock_step: ClockStep::Refuse,
     })
