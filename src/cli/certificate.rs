@@ -35,7 +35,7 @@ pub(super) enum Command {
     #[command(after_help = "Example: kabao certificate suspend 1.2.156.3005.2.… --reason lost --basis '…'")]
     Suspend(Change),
     /// Lift a suspension (恢复)
-    #[command(after_help = "Example: kabao certificate resume 1.2.156.3005.2.… --reason other --basis '…'")]
+    #[command(after_help = "Example: kabao certificate resume 1.2.156.3005.2.… --reason settled --basis '…'")]
     Resume(Change),
     /// Issue the next version; the old one is superseded (换发)
     #[command(after_help = "Example: kabao certificate replace 1.2.156.3005.2.… order.json")]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::city::{self, Issued};
+use super::city;
 use super::config::FILE;
 use super::report::{Failure, data, say};
 use super::serve::{self, Ended, LogFormat};
@@ -15,6 +15,7 @@ use crate::http::{Demo as Page, Limits, Sample};
 use crate::vault::Vault;
 use crate::vault::guard::Caller;
 use crate::vault::token::Subject;
+use crate::vault::wallet::WalletQuery;
 
 /// A demo to be run.
 #[derive(Args, Debug)]
@@ -59,62 +60,43 @@ fn tell(url: &str, address: &str) {
     data("stop      Ctrl-C");
 }
 
-/// Fills the vault once, and says what the first page shows.
+/// Fills the vault, and says what the first page shows: from the first person's wallet.
 fn page(vault: &Vault) -> Result<Page, Failure> {
-    let issued = fill(vault)?;
+    fill(vault)?;
     let traffic = city::agencies().pop().ok_or_else(|| Failure::refused("the city has no agency"))?;
-    let first = city::person(0);
-    let samples: Vec<Sample> = SHOWN
-        .iter()
-        .filter_map(|(slug, scenario)| {
-            let found =
-                issued.iter().find(|issued| issued.slug == *slug && issued.holder.code == first.code)?;
-            vault.catalog().scenario(scenario)?;
-            Some(Sample {
-                identifier: found.identifier.clone(),
-                officer: found.officer.clone(),
-                scenario: (*scenario).to_owned(),
-            })
-        })
-        .collect();
-    Ok(Page { holder: holder(vault, &first.code)?, clerk: city::clerk(&traffic)?, samples })
+    let holder = holder(vault, &city::person(0).code)?;
+    let query = WalletQuery { certificate_type: None, state: None, cursor: None, limit: 100 };
+    let held = vault.wallet(&holder, &query)?.items;
+    let mut samples = Vec::new();
+    for (slug, scenario) in SHOWN {
+        let view = held.iter().find(|view| view.type_slug == slug);
+        let (Some(view), Some(kind)) = (view, vault.catalog().by_slug(slug)) else { continue };
+        if vault.catalog().scenario(scenario).is_none() {
+            continue;
+        }
+        let identifier = view.identifier.clone();
+        let officer = city::officer(&city::department_of(kind))?;
+        samples.push(Sample { identifier, officer, scenario: scenario.to_owned() });
+    }
+    Ok(Page { holder, clerk: city::clerk(&traffic)?, samples })
 }
 
-/// Issues the samples; those that an earlier start issued are found again by their request.
-fn fill(vault: &Vault) -> Result<Vec<Issued>, Failure> {
+/// Issues the samples that are not there yet.
+fn fill(vault: &Vault) -> Result<(), Failure> {
     let today = city::today();
-    let mut issued = Vec::new();
     for (n, slug) in (1..).zip(PERSONAL) {
-        for person in 0..2 {
-            issued.extend(city::issue(
-                vault,
-                slug,
-                n * 10 + u64::try_from(person).unwrap_or(0),
-                vec![city::person(person)],
-                today,
-            )?);
+        for (number, place) in [(n * 10, 0), (n * 10 + 1, 1)] {
+            city::issue(vault, slug, number, vec![city::person(place)], today)?;
         }
     }
-    issued.extend(city::issue(
-        vault,
-        "marriage_certificate",
-        901,
-        vec![city::person(0), city::person(1)],
-        today,
-    )?);
-    issued.extend(city::issue(vault, "teacher_qualification", 902, vec![city::person(2)], today)?);
+    city::issue(vault, "marriage_certificate", 901, vec![city::person(0), city::person(1)], today)?;
+    city::issue(vault, "teacher_qualification", 902, vec![city::person(2)], today)?;
     for (n, slug) in (1..).zip(CORPORATE) {
         for company in 0..2 {
-            issued.extend(city::issue(
-                vault,
-                slug,
-                500 + n * 10 + company,
-                vec![city::company(company)],
-                today,
-            )?);
+            city::issue(vault, slug, 500 + n * 10 + company, vec![city::company(company)], today)?;
         }
     }
-    Ok(issued)
+    Ok(())
 }
 
 /// A holder as the service knows them.

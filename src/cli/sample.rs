@@ -151,7 +151,7 @@ fn kind_value(kind: &Kind, label: &str, n: u64) -> Json {
         Kind::Address { max } => cut(&format!("重庆市示范区和平路{}号", 1 + n % 999), *max).into(),
         Kind::Ascii { max } => ascii(n, *max).into(),
         Kind::BankAccount => format!("622200{:013}", n % 10_000_000_000_000).into(),
-        Kind::Boolean => (n.is_multiple_of(2)).into(),
+        Kind::Boolean => n.is_multiple_of(2).into(),
         Kind::Choice { choices } => {
             // The first is the usual one; of two, such as the sexes, either is.
             let place = if choices.len() == 2 || n % 8 == 7 { place(n, choices.len()) } else { 0 };

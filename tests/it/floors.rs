@@ -35,8 +35,11 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("async fn", &["cli/", "http/"], "only http is asynchronous, and the command line as its client"),
     ("axum", &["http/"], "only http knows HTTP"),
     ("reqwest", &["cli/"], "nothing that serves calls anybody"),
-    // The bench holds the vault against RocksDB alone.
-    ("rocksdb::", &["cli/bench/limits.rs", "store/rocks.rs", "store/rocks/"], "one driver knows RocksDB"),
+    (
+        "rocksdb::",
+        &["cli/bench/limits.rs", "store/rocks.rs", "store/rocks/"],
+        "one driver knows RocksDB; the bench measures the bare limit",
+    ),
     ("std::env", &["cli/"], "only the command line reads the environment"),
     ("std::process", &["cli/", "main.rs"], "only the command line is the process"),
     ("SystemRandom", &["cli/", "keys/"], "chance comes in through the door"),
