@@ -3,4 +3,5 @@
 
 mod crash;
 mod main_job;
+mod restore;
 mod world;
