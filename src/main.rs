@@ -1,3 +1,7 @@
 //! Parse, run, report.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kabao::cli::run(std::env::args_os())
+}

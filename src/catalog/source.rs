@@ -3,6 +3,8 @@
 //! The shapes are strict: an unknown member, a wrong type or a rule broken is
 //! refused with the line it stands on. The serde derives here are of the files'
 //! shapes, which are ours; they are used nowhere else.
+//!
+//! Over 600 lines, because a shape and the rules that turn it into ours are read together.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -218,6 +218,11 @@ impl UnverifiedOfflineCode {
         self.digest
     }
 
+    /// The show key's certificate that it carries (a CWT): unverified, as all of it.
+    pub fn show_key(&self) -> &[u8] {
+        &self.show_key
+    }
+
     /// Checks it at an instant. The second part is there exactly when all of the first passed.
     pub fn verify(
         &self,

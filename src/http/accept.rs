@@ -397,6 +397,13 @@ mod tests {
 
     /// A service with short deadlines, its address, and what stops it.
     async fn open(limits: Limits) -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+        open_with(limits, None).await
+    }
+
+    async fn open_with(
+        limits: Limits,
+        tls: Option<TlsAcceptor>,
+    ) -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let slow = get(|| async {
@@ -405,7 +412,7 @@ mod tests {
         });
         let router = Router::new().route("/", get(|| async { "here" })).route("/slow", slow);
         let stop = CancellationToken::new();
-        let door = Door { listener, tls: None, limits: Arc::new(limits), open: Arc::default() };
+        let door = Door { listener, tls, limits: Arc::new(limits), open: Arc::default() };
         let kept = tokio::spawn(door.keep(router, stop.clone()));
         (address, stop, kept)
     }
@@ -468,6 +475,36 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         assert!(rest(&mut stream).await.ends_with("slow"));
+    }
+
+    #[tokio::test]
+    async fn tls_is_spoken_and_a_handshake_that_is_not_finished_is_closed() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
+        let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let acceptor = tls(chain.as_bytes(), key.as_bytes()).unwrap();
+        assert!(tls(key.as_bytes(), chain.as_bytes()).is_err());
+        let limits = Limits { tls_handshake: Duration::from_millis(300), ..Limits::default() };
+        let (address, ..) = open_with(limits, Some(acceptor)).await;
+
+        let mut half = TcpStream::connect(address).await.unwrap();
+        half.write_all(&[0x16, 3, 1]).await.unwrap();
+        assert_eq!(rest(&mut half).await, "");
+
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut text = Vec::new();
+        let _ = stream.read_to_end(&mut text).await;
+        assert!(text.ends_with(b"here"));
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ pub mod problem;
 pub mod router;
 
 mod audit;
+mod backups;
 mod body;
 mod caller;
 mod issuer;
@@ -38,6 +39,7 @@ mod wire;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -68,6 +70,7 @@ struct Parts {
     metrics: Metrics,
     pages: Pages,
     demo: Option<Demo>,
+    backups: Option<PathBuf>,
     open: Arc<AtomicU64>,
     stop: CancellationToken,
 }
@@ -86,9 +89,19 @@ impl App {
             metrics: Metrics::new(),
             pages,
             demo,
+            backups: None,
             open: Arc::default(),
             stop: CancellationToken::new(),
         }))
+    }
+
+    /// With a folder into which backups are made. Before the service begins.
+    #[must_use]
+    pub fn with_backups(mut self, folder: &Path) -> Self {
+        if let Some(parts) = Arc::get_mut(&mut self.0) {
+            parts.backups = Some(folder.to_owned());
+        }
+        self
     }
 
     /// The service without a socket: for tests, and for who has sockets of their own.
@@ -133,6 +146,10 @@ impl App {
 
     fn demo(&self) -> Option<&Demo> {
         self.0.demo.as_ref()
+    }
+
+    fn backups(&self) -> Option<&Path> {
+        self.0.backups.as_deref()
     }
 
     fn stopping(&self) -> bool {

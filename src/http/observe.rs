@@ -144,10 +144,7 @@ pub(super) async fn request(State(app): State<App>, request: Request, next: Next
     let peer = request.extensions().get::<Peer>().map(|peer| masked(peer.0)).unwrap_or_default();
     let private = PRIVATE.iter().any(|prefix| request.uri().path().starts_with(prefix));
 
-    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => Problem::fault().into_response(),
-    };
+    let mut response = caught(next.run(request)).await;
     let route = response.extensions().get::<&'static Route>().copied();
     let mut code = "";
     let status = response.status();
@@ -182,6 +179,12 @@ pub(super) async fn request(State(app): State<App>, request: Request, next: Next
         status.as_u16(),
     );
     response
+}
+
+/// The answer, also where making it panics: that is a mistake of ours and ends only this request.
+async fn caught(answer: impl Future<Output = Response>) -> Response {
+    let outcome = AssertUnwindSafe(answer).catch_unwind().await;
+    outcome.unwrap_or_else(|_| Problem::fault().into_response())
 }
 
 /// Whether an answer may be kept by caches.
@@ -268,6 +271,12 @@ mod tests {
         );
         assert!(text.contains("kabao_log_entries 3"), "{text}");
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_as_a_problem() {
+        let response = caught(async { panic!("on purpose") }).await;
+        assert_eq!(response.extensions().get::<Problem>().map(Problem::code), Some("http/fault"));
     }
 
     #[test]

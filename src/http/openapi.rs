@@ -197,7 +197,7 @@ fn schemas() -> BTreeMap<String, Value> {
         };
     }
     take! {
-        AccessPage CertificateBody CertificateHistory CertificatePage ChangeBody DemoBody DemoCode IssueBody
+        AccessPage BackupBody BackupView CertificateBody CertificateHistory CertificatePage ChangeBody DemoBody DemoCode IssueBody
         IssueResult IssueRow IssuedView OfflineBody OfflineView ProblemBody Readiness RegistrationBody
         RegistrationList RegistrationView RevocationPage ShowingBody ShowingView StatusLists TokenForm TokenView
         VerificationBody VerificationResult VerificationRow VerificationView

@@ -37,6 +37,16 @@ pub(super) async fn tile(
     Ok(cached(typed(Media::Octets, bytes), FOR_EVER))
 }
 
+/// `GET /log/{log}/loss-statement`.
+pub(super) async fn loss_statement(
+    State(app): State<App>,
+    PathText(log): PathText,
+) -> Result<Response, Problem> {
+    let log = log_number(&log)?;
+    let statement = app.run(move |vault| vault.loss_statement(log)).await??.ok_or_else(Problem::not_found)?;
+    Ok(cached(typed(Media::Jwt, statement), "public, max-age=300"))
+}
+
 /// `GET /status`.
 pub(super) async fn status_lists(State(app): State<App>) -> Result<Response, Problem> {
     let status_lists = app.run(|vault| vault.status_uris()).await?;

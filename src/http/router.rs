@@ -12,6 +12,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::App;
 use super::audit;
+use super::backups;
 use super::demo;
 use super::issuer;
 use super::limits;
@@ -200,9 +201,11 @@ routes! {
     POST   "/v1/registrations"              [SecurityAdministrator]    SMALL  Write  Plain Json(RegistrationBody) -> 201 Json(RegistrationView) registrations::register "Register a department's or agency's system, with its keys";
     GET    "/v1/registrations/{id}"         [SecurityAdministrator]    NONE   Read   Plain Nothing() -> 200 Json(RegistrationView)              registrations::one   "One registration";
     DELETE "/v1/registrations/{id}"         [SecurityAdministrator]    NONE   Write  Plain Nothing() -> 204 Nothing()                           registrations::withdraw "Withdraw a registration; it bites on the next call";
+    POST   "/v1/backups"                    [SystemAdministrator]      SMALL  Batch  Keyed Json(BackupBody) -> 201 Json(BackupView)                backups::make        "Copy the vault as it is now, while it runs";
     POST   "/oauth/token"                                    public    SMALL  Token  Plain Form(TokenForm) -> 200 Json(TokenView)               token::token         "A bearer token for a registered key (client_credentials, private_key_jwt)";
     GET    "/log/{log}/checkpoint"                           public    NONE   Public Plain Nothing() -> 200 Text()                              publications::checkpoint "The log's signed head (C2SP tlog-checkpoint)";
     GET    "/log/{log}/tile/{*path}"                         public    NONE   Public Plain Nothing() -> 200 Octets()                            publications::tile   "Tiles and entry bundles of the log (C2SP tlog-tiles)";
+    GET    "/log/{log}/loss-statement"                       public    NONE   Public Plain Nothing() -> 200 Jwt()                               publications::loss_statement "What was lost before this log began, signed by the log key; 404 of a log that began otherwise";
     GET    "/status"                                         public    NONE   Public Plain Nothing() -> 200 Json(StatusLists)                   publications::status_lists "Every status list";
     GET    "/status/{list}"                                  public    NONE   Public Plain Nothing() -> 200 StatusList()                        publications::status_list "A Token Status List as JWT";
     GET    "/trust"                                          public    NONE   Public Plain Nothing() -> 200 Jwt()                               publications::trust  "The signed trust bundle, for verifiers without a network";

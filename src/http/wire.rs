@@ -106,6 +106,23 @@ pub(super) struct TokenForm {
     client_assertion: String,
 }
 
+/// A backup to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BackupBody {
+    /// Its name: 1 to 64 of a-z, 0-9, `-` and `.`, no `.` first.
+    pub(super) name: String,
+}
+
+/// A backup that was made.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BackupView {
+    /// Its name.
+    pub(super) name: String,
+    /// Entries in its log.
+    pub(super) log_size: u64,
+}
+
 /// A bearer token.
 #[derive(Serialize, ToSchema)]
 pub(super) struct TokenView {

@@ -17,6 +17,7 @@ pub mod clock;
 pub mod face;
 pub mod guard;
 pub mod issue;
+mod key_events;
 pub mod keyring;
 pub mod lifecycle;
 pub mod opening;

@@ -154,15 +154,16 @@ impl Vault {
                 .commit(Plan { events: vec![(None, event)], ..Plan::default() })
                 .map_err(VaultError::from)?;
         }
+        vault.log_key_changes()?;
         Ok(vault)
     }
 
-    /// The first entries of a new log: that it was opened, and which keys it began with.
+    /// The first entry of a new log.
     fn begin(&self, origin: &str) -> Result<(), OpenError> {
         let origin = origin.parse().map_err(|_| OpenError::Log)?;
         let url = self.settings.url.as_bytes().to_vec();
         let hour = self.now().hours().to_be_bytes().to_vec();
-        let mut plan = Plan {
+        let plan = Plan {
             events: vec![(None, Event::Opened { origin, previous: None })],
             rows: vec![
                 Meta { name: MetaName::PublicUrl, bytes: url }.into(),
@@ -170,15 +171,6 @@ impl Vault {
             ],
             ..Plan::default()
         };
-        for issuer in &self.keyring.issuers {
-            let event = Event::Key {
-                action: crate::log::event::KeyAction::Generated,
-                purpose: "issuer".into(),
-                kid: issuer.kid.clone(),
-                x509_serial: None,
-            };
-            plan.events.push((Some(issuer.uscc.to_string()), event));
-        }
         self.writer.commit(plan).map_err(VaultError::from)?;
         Ok(())
     }

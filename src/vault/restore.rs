@@ -230,6 +230,8 @@ fn accept(
     let numbers = lists.keys().flat_map(|list| list.to_be_bytes()).collect();
     let rows = vec![
         Meta { name: MetaName::Lists, bytes: numbers }.into(),
+        // No key is known to the new log: the vault names them in it when it opens.
+        Meta { name: MetaName::KeyVersions, bytes: vec![] }.into(),
         Meta { name: MetaName::SlotsReserved, bytes: first_slot(log).to_be_bytes().to_vec() }.into(),
         Meta { name: MetaName::LossStatements, bytes: statement::kept_with(store, log, &statement)? }.into(),
     ];

@@ -21,11 +21,12 @@ use super::unseal::OpenRecord;
 use super::writer::{Condition, Plan, Refused};
 use super::{Vault, VaultError};
 use crate::catalog::CertificateType;
-use crate::catalog::certificate_type::FieldFault;
+use crate::catalog::certificate_type::{FieldFault, HOLDER_NAME};
 use crate::catalog::field::{Disclosable, Kind, Offline};
 use crate::credential::offline;
 use crate::credential::qr;
 use crate::credential::show_key::{self, ShowKeyCertificate};
+use crate::domain::claims::Value;
 use crate::domain::number::CertificateIdentifier;
 use crate::domain::time::UnixTime;
 use crate::domain::uscc::Uscc;
@@ -217,7 +218,7 @@ impl Vault {
     /// [`VaultError::TooLong`] when the fields picked do not fit.
     pub fn show_offline(&self, caller: &Caller, order: OfflineOrder) -> Result<OfflineShown, VaultError> {
         guard::admit(caller, Verb::Show)?;
-        let (_, open) = self.held(caller, &order.identifier)?;
+        let (holder, open) = self.held(caller, &order.identifier)?;
         let kind = self.type_of(&open.record)?;
         let keys: Vec<String> = match &order.fields {
             None => kind.all_fields().filter(|f| f.offline == Offline::Yes).map(|f| f.key.clone()).collect(),
@@ -228,7 +229,7 @@ impl Vault {
         };
         let now = self.now();
         let expires = now.plus(OFFLINE_SECONDS);
-        let plan = self.offline_plan(kind, &open, &keys, now, expires)?;
+        let plan = self.offline_plan(kind, &open, holder, &keys, now, expires)?;
         let show_key = self.show_key(now)?;
         let text = plan.sign(&show_key.signer, &show_key.certificate).map_err(|error| {
             tracing::warn!(error.code = error.code(), "an offline code could not be made");
@@ -250,6 +251,7 @@ impl Vault {
         &self,
         kind: &CertificateType,
         open: &OpenRecord,
+        holder: HolderId,
         keys: &[String],
         now: UnixTime,
         expires: UnixTime,
@@ -259,7 +261,13 @@ impl Vault {
         let mut claims = BTreeMap::new();
         for key in keys {
             let (Some(field), Some(value)) = (kind.field(key), record.claims.value(key)) else { continue };
-            claims.insert(field.number, value.clone());
+            let own = record.holders.iter().find(|found| found.id == holder);
+            let value = match own {
+                // One of several: the names of the others are theirs to show, and twenty do not fit.
+                Some(own) if key == HOLDER_NAME && record.holders.len() > 1 => Value::Text(own.name.clone()),
+                _ => value.clone(),
+            };
+            claims.insert(field.number, value);
         }
         let issuer = record.issuer().ok_or(VaultError::Unreadable)?;
         let last = record.valid_until().map_or(expires, |last| last.ends_at().min(expires));

@@ -341,7 +341,7 @@ impl Vault {
         let chain = if key.is_some() { Reason::ChainTrusted } else { Reason::ChainUntrusted };
         Checks {
             signature: Check::new(Reason::SignatureVault),
-            chain: Check { by: by.clone(), ..Check::new(chain) },
+            chain: Check::new(chain),
             key_validity: Check::new(if valid_that_day { Reason::KeyValid } else { Reason::KeyNotValid }),
             status: status_of(record, by),
             time: time_of(record, now),
@@ -553,10 +553,13 @@ fn questions(
             }
             Question::Count => true,
             Question::Equals { field, value } => text(field).as_deref() == Some(value),
-            // Nothing supplied is nothing matched, and is answered so: no.
-            Question::Match { field } => supplied
-                .get(&predicate.key)
-                .is_some_and(|supplied| text(field).as_deref() == Some(supplied.trim())),
+            // Nothing supplied is nothing matched, and is answered so: no. Of several holders, one will do.
+            Question::Match { field } => {
+                supplied.get(&predicate.key).is_some_and(|supplied| match record.claims.value(field) {
+                    Some(Value::List(items)) => items.iter().any(|item| item == supplied.trim()),
+                    _ => text(field).as_deref() == Some(supplied.trim()),
+                })
+            }
             Question::Valid => verdict.decision() == crate::domain::verdict::Decision::Accepted,
         };
         answers.push(Answer { key: predicate.key.clone(), label: predicate.label.clone(), holds });

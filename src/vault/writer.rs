@@ -27,6 +27,8 @@
 //! - The minute of entries never falls. A clock up to [`CLOCK_SLACK_SECONDS`] behind is
 //!   clamped; further behind, nothing is written.
 //!
+//! Over 600 lines, because the one order of writes is read in one place.
+//!
 //! # Not here
 //!
 //! No certificate signing, no sealing, no network. It signs one thing: the log's head.

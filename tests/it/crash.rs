@@ -93,3 +93,14 @@ fn a_second_opening_of_the_same_disk_is_refused() {
     drop(vault);
     drop(world.open());
 }
+
+#[test]
+fn every_key_at_work_is_named_in_the_log_once() {
+    let world = World::default();
+    let vault = world.open();
+    let (size, _) = vault.log_head();
+    let keys = 2 + 6; // two departments; log, receipt, show authority, status, token, trust
+    assert_eq!(size, 1 + keys);
+    drop(vault);
+    assert_eq!(world.open().log_head().0, size, "opening again names nothing twice");
+}

@@ -189,6 +189,31 @@ fn offline_codes_and_credentials_are_verified_and_a_revocation_reaches_both() {
 }
 
 #[test]
+fn one_of_several_holders_shows_no_other_name_offline() {
+    let world = World::default();
+    let vault = world.open();
+    let mut couple = order("marriage_certificate", PERSONS[0], 1);
+    let mut other = couple.holders[0].clone();
+    other.code = PERSONS[1].into();
+    other.name = "渝测二人".into();
+    couple.holders.push(other);
+    let identifier = world.issue(&vault, couple).unwrap();
+    let contains = |person: &str, name: &str| {
+        let order = OfflineOrder { identifier: identifier.clone(), fields: None };
+        let text = vault.show_offline(&holder(&vault, person), order).unwrap().text;
+        let bytes = base45::decode(text.strip_prefix("KB1:").unwrap()).unwrap();
+        let mut unpacked = Vec::new();
+        match std::io::Read::read_to_end(&mut flate2::read::ZlibDecoder::new(&bytes[..]), &mut unpacked) {
+            Ok(_) => {}
+            Err(_) => unpacked = bytes,
+        }
+        unpacked.windows(name.len()).any(|window| window == name.as_bytes())
+    };
+    assert!(contains(PERSONS[1], "渝测二人"));
+    assert!(!contains(PERSONS[0], "渝测二人"));
+}
+
+#[test]
 fn departments_do_not_see_each_other_and_holders_do_not_see_others() {
     let world = World::default();
     let vault = world.open();

@@ -192,8 +192,8 @@ const GROUPS: &[(&str, &str, &str)] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::openapi;
     use super::*;
+    use crate::http::openapi;
     use crate::http::router::ROUTES;
 
     #[test]

@@ -1,3 +1,5 @@
+//! What is encoded is decoded again, and nothing else is decoded at all.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

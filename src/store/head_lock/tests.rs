@@ -1,3 +1,5 @@
+//! The lock on disk, torn and whole, and every case of the opening rule.
+
 use std::fs;
 use std::path::PathBuf;
 

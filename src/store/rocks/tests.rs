@@ -1,3 +1,5 @@
+//! RocksDB on a real disk: the contract, a second process, a copy.
+
 use std::path::PathBuf;
 
 use proptest::collection::vec;

@@ -1,3 +1,5 @@
+//! The simulated disk loses what it should lose, and keeps the contract.
+
 use super::*;
 use crate::store::Client;
 use crate::store::Commit;

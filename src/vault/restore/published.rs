@@ -7,10 +7,9 @@
 //!
 //! # Limits
 //!
-//! A folder has at most [`FILES_MAX`] tokens of [`FILE_BYTES_MAX`] each.
+//! At most [`TOKENS_MAX`] tokens; how long one may be is said in [`crate::status::token`].
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::RestoreError;
 use crate::keys::PublicKey;
@@ -39,30 +38,23 @@ struct Evidence {
 }
 
 impl Published {
-    /// Reads every file of a folder as a status token of this vault.
+    /// Takes one status token of this vault, found in a file of that name.
     ///
     /// # Errors
-    /// [`RestoreError::Published`] names the first file that is not one: what is left out would
-    /// be accepted again.
-    pub fn read(dir: &Path, settings: &Settings, keys: &[PublicKey]) -> Result<Self, RestoreError> {
-        let unreadable =
-            |what: &str| RestoreError::Published { file: dir.display().to_string(), why: what.into() };
-        let files = std::fs::read_dir(dir).map_err(|error| unreadable(&error.to_string()))?;
-        let mut published = Self::default();
-        for (count, file) in files.enumerate() {
-            if count == FILES_MAX {
-                return Err(unreadable("has too many files"));
-            }
-            let path = file.map_err(|error| unreadable(&error.to_string()))?.path();
-            let wrong = |why: String| RestoreError::Published { file: path.display().to_string(), why };
-            let length = path.metadata().map_err(|error| wrong(error.to_string()))?.len();
-            if length > FILE_BYTES_MAX {
-                return Err(wrong("is too long".into()));
-            }
-            let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
-            published.take(text.trim_end(), settings, keys).map_err(wrong)?;
+    /// [`RestoreError::Published`] names the file when it is not one: what was passed over would be
+    /// accepted again.
+    pub fn take(
+        &mut self,
+        file: &str,
+        token: &str,
+        settings: &Settings,
+        keys: &[PublicKey],
+    ) -> Result<(), RestoreError> {
+        if self.tokens == TOKENS_MAX {
+            return Err(RestoreError::Published { file: file.into(), why: "is one token too many".into() });
         }
-        Ok(published)
+        self.take_token(token, settings, keys)
+            .map_err(|why| RestoreError::Published { file: file.into(), why })
     }
 
     /// How many tokens were read.
@@ -70,7 +62,7 @@ impl Published {
         self.tokens
     }
 
-    fn take(&mut self, token: &str, settings: &Settings, keys: &[PublicKey]) -> Result<(), String> {
+    fn take_token(&mut self, token: &str, settings: &Settings, keys: &[PublicKey]) -> Result<(), String> {
         let token = UnverifiedStatusToken::parse(token).map_err(|error| error.to_string())?;
         let token = token.verify_as_of_then(keys).map_err(|error| error.to_string())?;
         let list = list_of(&token, settings).ok_or("is a list of another vault")?;
@@ -154,11 +146,8 @@ pub(super) fn differing(one: &StatusList, other: &StatusList) -> Vec<SlotIndex> 
 
 const SLOTS_PER_CHUNK: u32 = 256;
 
-/// Tokens in a folder. Our own choice: each list of a nation, kept fifty times.
-const FILES_MAX: usize = 65_536;
-
-/// A token holds one list of 2^18 bytes, compressed and in base64. Our own choice, above what one takes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Tokens read for one restore. Our own choice: each list of a nation, kept fifty times.
+const TOKENS_MAX: u64 = 65_536;
 
 #[cfg(test)]
 mod tests {

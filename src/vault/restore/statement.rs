@@ -62,12 +62,20 @@ impl Vault {
     /// # Errors
     /// The store's.
     pub fn loss_statement(&self, log: u16) -> Result<Option<String>, VaultError> {
-        let kept = self.store.meta(MetaName::LossStatements)?.unwrap_or_default();
-        let kept = String::from_utf8(kept).map_err(|_| VaultError::Unreadable)?;
-        let log = log.to_string();
-        let found = kept.lines().filter_map(|line| line.split_once(' ')).find(|(number, _)| *number == log);
-        Ok(found.map(|(_, statement)| statement.to_owned()))
+        Ok(of(self.store.as_ref(), log)?)
     }
+}
+
+/// The statement of the loss after which a log began, from a store that no vault may have open.
+///
+/// # Errors
+/// The store's.
+pub fn of(store: &dyn Store, log: u16) -> Result<Option<String>, StoreError> {
+    let kept = store.meta(MetaName::LossStatements)?.unwrap_or_default();
+    let kept = String::from_utf8(kept).map_err(|_| StoreError::Corrupt { table: "meta" })?;
+    let log = log.to_string();
+    let found = kept.lines().filter_map(|line| line.split_once(' ')).find(|(number, _)| *number == log);
+    Ok(found.map(|(_, statement)| statement.to_owned()))
 }
 
 fn head(head: &LockedHead) -> Value {

@@ -1,0 +1,6 @@
+//! See `inputs::offline_code`.
+#![no_main]
+
+use kabao_fuzz::inputs;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| inputs::offline_code(bytes));
