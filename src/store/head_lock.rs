@@ -232,6 +232,8 @@ impl FileLock {
             TryLockError::WouldBlock => LockError::InUse,
             TryLockError::Error(_) => LockError::Io,
         })?;
+        // What a killed process wrote may be in the page cache only: before we build on it, it is on disk.
+        file.sync_data().map_err(|_| LockError::Io)?;
         let current = match (read_slot(&file, 0)?, read_slot(&file, 1)?) {
             (Slot::Held(first), Slot::Held(second)) => Some(first.max_by_sequence(second)),
             (Slot::Held(held), _) | (_, Slot::Held(held)) => Some(held),

@@ -75,6 +75,8 @@ pub struct Vault {
     assertions: token::SeenAssertions,
     known_show_keys: KnownShowKeys,
     frozen: Mutex<BTreeMap<String, Digest>>,
+    /// Version of the registrations, as last logged.
+    trust_changes: Mutex<u64>,
 }
 
 /// What the operator decides about a vault.

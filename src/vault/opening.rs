@@ -19,6 +19,7 @@ use super::slots::{SlotPool, first_list, first_slot};
 use super::tree::StoredTree;
 use super::writer::{AccessHour, CLOCK_SLACK_SECONDS, Plan, Start, Writer};
 use super::{Settings, Vault, VaultError};
+use crate::catalog::field::{Disclosable, Kind};
 use crate::catalog::{Catalog, CertificateType};
 use crate::credential::show_key::KnownShowKeys;
 use crate::domain::digest::Digest;
@@ -140,6 +141,7 @@ impl Vault {
             assertions: super::token::SeenAssertions::default(),
             known_show_keys: KnownShowKeys::default(),
             frozen: Mutex::default(),
+            trust_changes: Mutex::default(),
         };
         if head.is_none() {
             vault.begin(&origin)?;
@@ -255,9 +257,11 @@ fn check_url(store: &dyn Store, settings: &Settings) -> Result<(), OpenError> {
 
 fn check_frozen(store: &dyn Store, catalog: &Catalog) -> Result<(), OpenError> {
     let frozen = read_frozen(store).map_err(|_| OpenError::Log)?;
-    for kind in catalog.types() {
-        if frozen.get(&kind.path()).is_some_and(|digest| *digest != fields_digest(kind)) {
-            return Err(OpenError::TypeChanged { slug: kind.slug().to_string() });
+    for (path, digest) in &frozen {
+        // A type that is gone would leave certificates that nobody can read or verify.
+        let kind = catalog.types().iter().find(|kind| kind.path() == *path);
+        if kind.is_none_or(|kind| fields_digest(kind) != *digest) {
+            return Err(OpenError::TypeChanged { path: path.clone() });
         }
     }
     Ok(())
@@ -273,14 +277,21 @@ fn read_frozen(store: &dyn Store) -> Result<BTreeMap<String, Digest>, VaultError
     lines.collect::<Option<_>>().ok_or(VaultError::Unreadable)
 }
 
-/// What may not change once a certificate of the type exists: numbers, keys and kinds of its fields.
+/// What may not change once a certificate of the type exists: numbers, keys, kinds and sizes of its
+/// fields, and whether they may be disclosed. Labels and masks may be mended.
 fn fields_digest(kind: &CertificateType) -> Digest {
-    let lines: Vec<String> = kind
-        .fields()
-        .iter()
-        .map(|field| format!("{} {} {:?} {:?}", field.number, field.key, field.kind, field.disclosable))
-        .collect();
-    Digest::of(&[lines.join("\n").as_bytes()])
+    let mut text = String::from("kabao/fields/1\n");
+    for field in kind.fields() {
+        let disclosable = if field.disclosable == Disclosable::Yes { "disclosable" } else { "kept" };
+        let (number, key, name, size) = (field.number, &field.key, field.kind.name(), field.bytes_max());
+        text.push_str(&format!("{number} {key} {name} {size} {disclosable}\n"));
+        if let Kind::Rows { columns, .. } = &field.kind {
+            for column in columns {
+                text.push_str(&format!("  {} {}\n", column.key, column.kind.name()));
+            }
+        }
+    }
+    Digest::of(&[text.as_bytes()])
 }
 
 /// The status lists: those of this log, by the slots it reserved, and those of logs that have closed.
@@ -374,8 +385,8 @@ pub enum OpenError {
     Store(StoreError),
     /// A type of which certificates exist was changed.
     TypeChanged {
-        /// Its slug.
-        slug: String,
+        /// Its path: code and version.
+        path: String,
     },
     /// The first entries could not be kept.
     Vault(VaultError),
@@ -410,7 +421,7 @@ impl OpenError {
             Self::Refused(refusal) => Some(refusal.hint()),
             Self::Store(error) => error.hint(),
             Self::TypeChanged { .. } => {
-                Some("put the file back, and make the change as a new version of the type")
+                Some("put the file back as it was; a changed type is a new type with a code of its own")
             }
             Self::Vault(error) => error.hint(),
         }
@@ -429,8 +440,8 @@ impl fmt::Display for OpenError {
             Self::OtherUrl { was } => write!(f, "certificates were issued under `{was}`"),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Store(error) => error.fmt(f),
-            Self::TypeChanged { slug } => {
-                write!(f, "certificates of type `{slug}` exist, and its fields are not what they were")
+            Self::TypeChanged { path } => {
+                write!(f, "certificates of `{path}` exist, and its fields are not what they were")
             }
             Self::Vault(error) => error.fmt(f),
         }

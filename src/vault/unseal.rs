@@ -12,6 +12,7 @@ use crate::domain::digest::Digest;
 use crate::domain::number::CertificateIdentifier;
 use crate::domain::party::HolderCode;
 use crate::keys::envelope::{self, SecretKey};
+use crate::keys::index::IndexKey;
 use crate::keys::random::{self, Random};
 use crate::store::{Holder, HolderId, HolderTag, Row, RowKey, Store, Tag};
 
@@ -131,6 +132,7 @@ impl Vault {
         plaintext: &[u8],
     ) -> Result<Vec<u8>, VaultError> {
         let (version, key) = self.keyring.key_encryption.first().ok_or(VaultError::Unreadable)?;
+        let key = &row_own_key(key, table, row_key);
         let aad = envelope::aad(table, row_key, 1, *version);
         let sealed =
             envelope::seal(key, self.random.as_ref(), &aad, plaintext).map_err(|_| RecordError::NoRandom)?;
@@ -148,6 +150,7 @@ impl Vault {
         let version = u32::from_be_bytes(version.try_into().expect("4 bytes"));
         let key = self.keyring.key_encryption.iter().find(|(candidate, _)| *candidate == version);
         let (_, key) = key.ok_or(RecordError::Unreadable)?;
+        let key = &row_own_key(key, table, row_key);
         let aad = envelope::aad(table, row_key, 1, version);
         Ok(envelope::open(key, &aad, sealed).map_err(|_| RecordError::Unreadable)?)
     }
@@ -204,6 +207,11 @@ pub(super) fn seal_again(
     }
     let keys: Vec<_> = keys.iter().map(|(id, key)| (*id, key)).collect();
     Ok(records::seal_under(record, open.key, &open.dek, &keys, random)?)
+}
+
+/// The key of one row of our own: each has another, so random nonces never come near their bound.
+fn row_own_key(key: &SecretKey, table: &str, row_key: &[u8]) -> SecretKey {
+    SecretKey::from_bytes(&IndexKey::new(key).tag("own-row", &[table.as_bytes(), row_key]))
 }
 
 /// How often record and status are looked at before they are taken to differ.

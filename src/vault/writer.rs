@@ -49,14 +49,14 @@ use crate::keys::Signer;
 use crate::log::append::append;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::entry::Entry;
-use crate::log::event::Event;
 use crate::log::event::SlotValue;
+use crate::log::event::{Event, Minute};
 use crate::log::merkle::{self, Edge};
 use crate::status::list::{CHUNK_BYTES, ChunkIndex, SlotIndex, StatusList};
 use crate::store::head_lock::{HeadLock, LockedHead};
 use crate::store::{
-    self, Access, AccessLeaf, Change, Commit, Head, HolderId, IssuerTag, Meta, MetaName, Row, RowId, RowKey,
-    Sealed, ShowingId, Store, StoreError, Tag, TileHash,
+    self, Access, AccessLeaf, Change, Commit, Head, HolderId, IssuerTag, Meta, MetaName, Rest, Row, RowId,
+    RowKey, Sealed, ShowingId, Store, StoreError, Tag, TileHash,
 };
 
 /// A change that a verb has prepared, to be kept wholly or not at all.
@@ -97,8 +97,6 @@ pub struct Request {
 pub struct NewAccess {
     /// Whose certificate was looked at.
     pub holder: HolderId,
-    /// When.
-    pub at: UnixTime,
     /// The record, sealed under the holder's key.
     pub sealed: Vec<u8>,
 }
@@ -265,7 +263,8 @@ impl Writer {
 
     /// Whether the writer has stopped because the state of the disk is not known.
     pub fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
+        // A thread that ended by itself has stopped, too.
+        self.stopped.load(Ordering::SeqCst) || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 
@@ -304,7 +303,9 @@ struct Batch {
 impl State {
     fn run(&mut self, jobs: &Receiver<Job>) {
         loop {
-            let first = match jobs.recv_timeout(TICK) {
+            // While something is left to drop, nothing is waited for.
+            let wait = if self.sweep.load(Ordering::SeqCst) { Duration::ZERO } else { TICK };
+            let first = match jobs.recv_timeout(wait) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -317,11 +318,8 @@ impl State {
                 group.push(job);
             }
             self.keep(group);
-            if self.sweep.swap(false, Ordering::SeqCst)
-                && let Err(error) = self.start.store.sweep(self.start.clock.now())
-            {
-                tracing::error!(error.code = error.code(), "what has expired could not be dropped");
-                self.stopped.store(true, Ordering::SeqCst);
+            if self.sweep.swap(false, Ordering::SeqCst) {
+                self.drop_expired();
             }
             if self.stopped.load(Ordering::SeqCst) {
                 // What waits is refused; the senders see a closed queue from here on.
@@ -329,6 +327,18 @@ impl State {
                     (job.reply)(Err(Refused::Stopped));
                 }
                 return;
+            }
+        }
+    }
+
+    /// Drops some of what has expired; what is left waits for the next batch or tick.
+    fn drop_expired(&self) {
+        match self.start.store.sweep(self.start.clock.now()) {
+            Ok(swept) if swept.rest == Rest::More => self.sweep.store(true, Ordering::SeqCst),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(error.code = error.code(), "what has expired could not be dropped");
+                self.stopped.store(true, Ordering::SeqCst);
             }
         }
     }
@@ -464,6 +474,11 @@ impl State {
             batch.rows.push(Change { at: now, issuer, entry, key, kind }.into());
         }
         for (issuer, event) in plan.events {
+            // The minute is known only here; an override must name the one its entry has.
+            let event = match event {
+                Event::ClockOverride { from, .. } => Event::ClockOverride { from, to: Minute::of(now) },
+                event => event,
+            };
             match Entry::new(event, now, issuer.as_deref()) {
                 Ok(entry) => batch.entries.push(entry.encode()),
                 Err(error) => batch.broken = Some(error.code()),
@@ -474,8 +489,9 @@ impl State {
             let seq = hour.edge.size();
             hour.edge.push(merkle::leaf_hash(leaf.as_bytes()));
             batch.rows.push(AccessLeaf { hour: hour.hour, seq, hash: leaf }.into());
-            let NewAccess { holder, at, sealed } = access;
-            batch.rows.push(Access { holder, at, seq, sealed: sealed.into() }.into());
+            // The time of keeping, so that hour, seq and time of one row belong together.
+            let NewAccess { holder, sealed } = access;
+            batch.rows.push(Access { holder, at: now, seq, sealed: sealed.into() }.into());
         }
         if let Some(request) = plan.request {
             batch.requests.insert(request.tag, (request.digest, plan.answer.clone()));

@@ -1,8 +1,6 @@
 //! The service over HTTP, asked as callers ask it: every route by every role, every kind
 //! of problem, and the main job.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
-
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
