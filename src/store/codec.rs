@@ -27,6 +27,7 @@ mod layout;
 pub(super) use layout::Expiry;
 pub(super) use layout::access_key;
 pub(super) use layout::client_key;
+pub(super) use layout::closed_head_key;
 pub(super) use layout::credential_key;
 pub(super) use layout::entry_key;
 pub(super) use layout::head_key;
@@ -159,6 +160,7 @@ pub(super) fn check(table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreE
         Table::HolderTag => decode::<row::HolderTag>(key, value).map(drop),
         Table::Issued => decode::<row::Issued>(key, value).map(drop),
         Table::Meta if key == head_key() => decode::<row::Head>(key, value).map(drop),
+        Table::Meta if key.len() > 1 => decode::<row::ClosedHead>(key, value).map(drop),
         Table::Meta if key == LAYOUT_KEY => check_layout(Some(value)),
         Table::Meta => decode::<row::Meta>(key, value).map(drop),
         Table::NumberTag => decode::<row::NumberTag>(key, value).map(drop),

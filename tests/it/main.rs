@@ -11,6 +11,7 @@ mod fuzz_inputs;
 mod fuzz_seeds;
 mod http;
 mod main_job;
+mod restore;
 mod secrets;
 mod source;
 mod tidy;

@@ -178,7 +178,7 @@ impl Record for row::Entry {
     const TABLE: Table = Table::Entry;
 
     fn key(&self) -> Vec<u8> {
-        entry_key(self.index)
+        entry_key(self.log, self.index)
     }
 
     fn write(&self, value: &mut Vec<u8>) {
@@ -186,8 +186,8 @@ impl Record for row::Entry {
     }
 
     fn read(key: &mut Fields<'_>, value: &mut Fields<'_>) -> Option<Self> {
-        read_log(key)?;
-        Some(Self { index: u64::from_be_bytes(key.array()?), bytes: value.rest() })
+        let log = u16::from_be_bytes(key.array()?);
+        Some(Self { log, index: u64::from_be_bytes(key.array()?), bytes: value.rest() })
     }
 
     fn fits(&self) -> bool {
@@ -203,6 +203,7 @@ impl Record for row::Head {
     }
 
     fn write(&self, value: &mut Vec<u8>) {
+        value.extend_from_slice(&self.log.to_be_bytes());
         value.extend_from_slice(&self.size.to_be_bytes());
         value.extend_from_slice(self.root.as_bytes());
         // An origin too long for its length byte does not fit, and is never kept.
@@ -214,6 +215,7 @@ impl Record for row::Head {
     fn read(key: &mut Fields<'_>, value: &mut Fields<'_>) -> Option<Self> {
         (key.rest() == head_key()).then_some(())?;
         let head = Self {
+            log: u16::from_be_bytes(value.array()?),
             size: u64::from_be_bytes(value.array()?),
             root: Digest::from_bytes(value.array()?),
             origin: String::from_utf8(value.short()?).ok()?,
@@ -224,6 +226,29 @@ impl Record for row::Head {
 
     fn fits(&self) -> bool {
         (1..=usize::from(u8::MAX)).contains(&self.origin.len())
+    }
+}
+
+/// Laid out like the head, under the number of its log.
+impl Record for row::ClosedHead {
+    const TABLE: Table = Table::Meta;
+
+    fn key(&self) -> Vec<u8> {
+        closed_head_key(self.0.log)
+    }
+
+    fn write(&self, value: &mut Vec<u8>) {
+        self.0.write(value);
+    }
+
+    fn read(key: &mut Fields<'_>, value: &mut Fields<'_>) -> Option<Self> {
+        let key = key.rest();
+        let head = row::Head::read(&mut Fields(head_key()), value)?;
+        (key == closed_head_key(head.log)).then_some(Self(head))
+    }
+
+    fn fits(&self) -> bool {
+        self.0.fits()
     }
 }
 
@@ -442,7 +467,7 @@ impl Record for row::TileHash {
     const TABLE: Table = Table::TileHash;
 
     fn key(&self) -> Vec<u8> {
-        tile_hash_key(self.level, self.index)
+        tile_hash_key(self.log, self.level, self.index)
     }
 
     fn write(&self, value: &mut Vec<u8>) {
@@ -450,8 +475,8 @@ impl Record for row::TileHash {
     }
 
     fn read(key: &mut Fields<'_>, value: &mut Fields<'_>) -> Option<Self> {
-        read_log(key)?;
         Some(Self {
+            log: u16::from_be_bytes(key.array()?),
             level: key.byte()?,
             index: u64::from_be_bytes(key.array()?),
             hash: Digest::from_bytes(value.array()?),
@@ -492,8 +517,12 @@ pub(crate) fn credential_key(key: RowKey, seq: u32) -> Vec<u8> {
     [&key.0[..], &seq.to_be_bytes()].concat()
 }
 
-pub(crate) fn entry_key(index: u64) -> Vec<u8> {
-    [&LOG.to_be_bytes()[..], &index.to_be_bytes()].concat()
+pub(crate) fn closed_head_key(log: u16) -> Vec<u8> {
+    [head_key(), &log.to_be_bytes()].concat()
+}
+
+pub(crate) fn entry_key(log: u16, index: u64) -> Vec<u8> {
+    [&log.to_be_bytes()[..], &index.to_be_bytes()].concat()
 }
 
 /// Stands before every name that a value has.
@@ -518,8 +547,8 @@ pub(crate) fn slot_key(list: u32, index: u32) -> Vec<u8> {
     [list.to_be_bytes(), index.to_be_bytes()].concat()
 }
 
-pub(crate) fn tile_hash_key(level: u8, index: u64) -> Vec<u8> {
-    [&LOG.to_be_bytes()[..], &[level], &index.to_be_bytes()].concat()
+pub(crate) fn tile_hash_key(log: u16, level: u8, index: u64) -> Vec<u8> {
+    [&log.to_be_bytes()[..], &[level], &index.to_be_bytes()].concat()
 }
 
 pub(crate) fn wallet_key(holder: HolderId, issued: UnixTime, key: RowKey) -> Vec<u8> {
@@ -544,6 +573,7 @@ pub(crate) fn meta_number(name: MetaName) -> u8 {
         MetaName::Stops => 9,
         MetaName::TreeEdge => 10,
         MetaName::Trust => 11,
+        MetaName::LossStatements => 12,
     }
 }
 
@@ -559,10 +589,6 @@ fn read_newest_first(fields: &mut Fields<'_>) -> Option<UnixTime> {
     UnixTime::new(!i64::from_be_bytes(fields.array()?))
 }
 
-fn read_log(fields: &mut Fields<'_>) -> Option<()> {
-    (u16::from_be_bytes(fields.array()?) == LOG).then_some(())
-}
-
 fn turn_sign([first, rest @ ..]: [u8; 8]) -> [u8; 8] {
     let mut bytes = [0; 8];
     bytes[0] = first ^ 0x80;
@@ -570,19 +596,17 @@ fn turn_sign([first, rest @ ..]: [u8; 8]) -> [u8; 8] {
     bytes
 }
 
-/// One machine keeps one log. The number leaves room for a second, as after a restore that accepts a loss.
-const LOG: u16 = 0;
-
 /// A system's name in one row key. Our own choice.
 const CLIENT_ID_BYTES_MAX: usize = 128;
 
 /// Every name; the test of `codec` goes through them.
-pub(crate) const META_NAMES: [MetaName; 11] = [
+pub(crate) const META_NAMES: [MetaName; 12] = [
     MetaName::AccessHour,
     MetaName::EntryTime,
     MetaName::FrozenTypes,
     MetaName::KeyVersions,
     MetaName::Lists,
+    MetaName::LossStatements,
     MetaName::PublicUrl,
     MetaName::Shredded,
     MetaName::SlotsReserved,
