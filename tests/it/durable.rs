@@ -114,14 +114,14 @@ fn check(calls: &[Call], vault: &Path, request: &str, answer: &str, lock: Lock) 
         |call: &Call| call.text.contains(&format!("<{}/", store.display())) && call.text.contains(".log>");
     let is_lock = |call: &Call| call.text.contains(&format!("<{}>", vault.join("head.lock").display()));
     let within = |call: &&Call| call.begun > from.ended && call.begun < sent.begun;
-    let written = calls.iter().filter(within).filter(|call| is_log(call) && is_write(call)).next_back();
+    let written = calls.iter().filter(within).rfind(|call| is_log(call) && is_write(call));
     let written = written.ok_or_else(|| format!("`{request}`: nothing was written to the store"))?;
     let synced = synced_after(calls, written, sent, is_log);
     let synced = synced.ok_or_else(|| format!("`{request}`: answered before the batch was synced"))?;
     if lock == Lock::Untouched {
         return Ok(());
     }
-    let locked = calls.iter().filter(within).filter(|call| is_lock(call) && is_write(call)).next_back();
+    let locked = calls.iter().filter(within).rfind(|call| is_lock(call) && is_write(call));
     let locked = locked.ok_or_else(|| format!("`{request}`: the head lock was not advanced"))?;
     if locked.begun < synced.ended {
         return Err(format!("`{request}`: the head lock was written before the batch was synced"));
