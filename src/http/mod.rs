@@ -128,10 +128,6 @@ impl App {
         done.await.map_err(|_| Problem::fault())
     }
 
-    fn vault(&self) -> &Vault {
-        &self.0.vault
-    }
-
     fn limits(&self) -> &Limits {
         &self.0.limits
     }

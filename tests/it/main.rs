@@ -18,6 +18,7 @@ mod outside;
 mod race;
 mod refuse;
 mod restart;
+mod restore;
 mod secrets;
 mod service;
 mod source;
