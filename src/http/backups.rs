@@ -19,7 +19,7 @@ pub(super) async fn make(
     Who(caller): Who,
     Json(body): Json<BackupBody>,
 ) -> Result<Response, Problem> {
-    let folder = app.backups().ok_or_else(Problem::not_found)?.to_owned();
+    let folder = app.backups().ok_or_else(Problem::not_found)?;
     let shaped = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     let name = body.name;
     if name.is_empty() || name.len() > NAME_MAX || name.starts_with('.') || !name.bytes().all(shaped) {
@@ -29,10 +29,7 @@ pub(super) async fn make(
     if place.exists() {
         return Err(Problem::invalid_field("name", "belongs to a backup already"));
     }
-    let log_size = app.run(move |vault| {
-        std::fs::create_dir_all(&folder).map_err(|_| crate::vault::VaultError::Unreadable)?;
-        vault.backup(&caller, &place).map(|manifest| manifest.head.size)
-    });
+    let log_size = app.run(move |vault| vault.backup(&caller, &place).map(|manifest| manifest.head.size));
     Ok((StatusCode::CREATED, Json(BackupView { name, log_size: log_size.await?? })).into_response())
 }
 
