@@ -89,6 +89,14 @@ impl Manifest {
     }
 }
 
+/// Makes the folders above the one that a copy will be in.
+pub fn make_place(dir: &Path) -> Result<(), StoreError> {
+    match dir.parent() {
+        Some(parent) => fs::create_dir_all(parent).map_err(|error| failed("make the folder", &error)),
+        None => Ok(()),
+    }
+}
+
 /// Copies a backup to a folder that does not exist yet, without its manifest, durably.
 ///
 /// The backup stays as it is. A crash leaves a part, to be thrown away.

@@ -23,21 +23,22 @@ use crate::store::tables::Pair;
 use crate::store::tables::Table;
 
 mod layout;
+mod log_layout;
 
 pub(super) use layout::Expiry;
 pub(super) use layout::access_key;
 pub(super) use layout::client_key;
-pub(super) use layout::closed_head_key;
 pub(super) use layout::credential_key;
-pub(super) use layout::entry_key;
-pub(super) use layout::head_key;
 pub(super) use layout::hour_bytes;
 pub(super) use layout::issued_key;
 pub(super) use layout::meta_key;
 pub(super) use layout::slot_key;
-pub(super) use layout::tile_hash_key;
 pub(super) use layout::time as time_bytes;
 pub(super) use layout::wallet_key;
+pub(super) use log_layout::closed_head_key;
+pub(super) use log_layout::entry_key;
+pub(super) use log_layout::head_key;
+pub(super) use log_layout::tile_hash_key;
 
 /// A kind of row: its table, and how it is laid out there.
 pub(super) trait Record: Sized {

@@ -14,10 +14,11 @@ use std::path::Path;
 
 use super::guard::{self, Caller, Verb};
 use super::{Vault, VaultError};
-use crate::store::backup::Manifest;
+use crate::store::backup::{self, Manifest};
 
 impl Vault {
-    /// Copies the vault to a folder that does not exist yet, while it runs.
+    /// Copies the vault to a folder that does not exist yet, while it runs. The folders above
+    /// are made.
     ///
     /// The whole copy is read once: a backup that cannot be read is none. A crash leaves a folder
     /// without a manifest, to be thrown away.
@@ -26,6 +27,7 @@ impl Vault {
     /// [`VaultError::Forbidden`] but for system administrators; the store's.
     pub fn backup(&self, caller: &Caller, dir: &Path) -> Result<Manifest, VaultError> {
         guard::admit(caller, Verb::Backup)?;
+        backup::make_place(dir)?;
         let copied = self.store.checkpoint_copy(dir)?;
         let manifest = Manifest::of(&copied, self.now()).ok_or(VaultError::Unreadable)?;
         manifest.write(dir)?;

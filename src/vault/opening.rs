@@ -91,11 +91,8 @@ impl Vault {
     pub fn open(opening: Opening) -> Result<Self, OpenError> {
         let Opening { store, lock, catalog, keyring, clock, random, mut settings, clock_step } = opening;
         let head = store.head()?;
-        if let Some(head) = &head {
-            // A restore that accepted a loss has begun another log: the store knows, not the settings.
-            settings.log = u32::from(head.log);
-        }
-        let log = u16::try_from(settings.log).map_err(|_| OpenError::Log)?;
+        let log = number_of_log(head.as_ref(), &settings)?;
+        settings.log = u32::from(log);
         let origin = settings.origin();
         let locked = agree(store.as_ref(), lock.as_ref(), head.as_ref(), &origin)?;
         check_url(store.as_ref(), &settings)?;
@@ -204,6 +201,15 @@ impl Vault {
         self.writer.commit(Plan { rows: vec![meta.into()], ..Plan::default() })?;
         *frozen = after;
         Ok(())
+    }
+}
+
+/// The number of the log that is open. A restore that accepted a loss has begun another one: the store
+/// knows, not the settings.
+fn number_of_log(head: Option<&Head>, settings: &Settings) -> Result<u16, OpenError> {
+    match head {
+        Some(head) => Ok(head.log),
+        None => u16::try_from(settings.log).map_err(|_| OpenError::Log),
     }
 }
 

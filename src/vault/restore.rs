@@ -41,7 +41,7 @@ mod new_log;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use self::error::RestoreError;
+pub use self::error::{Gap, RestoreError};
 use self::new_log::{Followed, NewLog};
 use self::published::Published;
 use self::statement::Loss;
@@ -138,7 +138,10 @@ pub fn restore(order: &Order<'_>) -> Result<Restored, RestoreError> {
         Way::FurtherOn => Ok(Restored::FurtherOn(LockedHead::from(&head))),
         Way::WithLoss(locked) => match order.missing {
             Missing::Accept(published) => accept(order, published, &head, locked),
-            Missing::Refuse => Err(RestoreError::Missing { backup: LockedHead::from(&head), locked }),
+            Missing::Refuse => {
+                let backup = LockedHead::from(&head);
+                Err(RestoreError::Missing(Box::new(Gap { backup, locked })))
+            }
         },
     }
 }

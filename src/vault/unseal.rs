@@ -156,11 +156,6 @@ impl Vault {
     }
 }
 
-/// The key of one row of our own: each has another, so random nonces never come near their bound.
-fn row_own_key(key: &SecretKey, table: &str, row_key: &[u8]) -> SecretKey {
-    SecretKey::from_bytes(&IndexKey::new(key).tag("own-row", &[table.as_bytes(), row_key]))
-}
-
 /// A holder's key, from a store that no vault may have open.
 pub(super) fn holder_key(
     store: &dyn Store,
@@ -212,6 +207,11 @@ pub(super) fn seal_again(
     }
     let keys: Vec<_> = keys.iter().map(|(id, key)| (*id, key)).collect();
     Ok(records::seal_under(record, open.key, &open.dek, &keys, random)?)
+}
+
+/// The key of one row of our own: each has another, so random nonces never come near their bound.
+fn row_own_key(key: &SecretKey, table: &str, row_key: &[u8]) -> SecretKey {
+    SecretKey::from_bytes(&IndexKey::new(key).tag("own-row", &[table.as_bytes(), row_key]))
 }
 
 /// How often record and status are looked at before they are taken to differ.

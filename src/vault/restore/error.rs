@@ -27,12 +27,7 @@ pub enum RestoreError {
     /// An entry of the new log cannot be made, or the kept lists cannot be read.
     Log,
     /// Acknowledged work is missing from the backup, and that was not accepted.
-    Missing {
-        /// The head the backup has.
-        backup: LockedHead,
-        /// The head the lock holds.
-        locked: LockedHead,
-    },
+    Missing(Box<Gap>),
     /// A file given as a published status list is not one.
     Published {
         /// The file.
@@ -50,6 +45,26 @@ pub enum RestoreError {
     Store(StoreError),
 }
 
+/// Two heads with acknowledged work between them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Gap {
+    /// The head the backup has.
+    pub backup: LockedHead,
+    /// The head the lock holds.
+    pub locked: LockedHead,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { backup, locked } = self;
+        write!(
+            f,
+            "acknowledged work is missing: the backup has {} entries of {}, the head lock {} of {}",
+            backup.size, backup.origin, locked.size, locked.origin
+        )
+    }
+}
+
 impl RestoreError {
     /// Stable name for machines. Once released, never reused or renamed.
     pub fn code(&self) -> &'static str {
@@ -59,7 +74,7 @@ impl RestoreError {
             Self::LaterList => "restore/later-list",
             Self::Lock(error) => error.code(),
             Self::Log => "restore/log",
-            Self::Missing { .. } => "restore/missing",
+            Self::Missing(_) => "restore/missing",
             Self::Published { .. } => "restore/published",
             Self::Record(error) => error.code(),
             Self::Refused(refusal) => refusal.code(),
@@ -78,7 +93,7 @@ impl RestoreError {
                 Some("open the vault: if it opens, the restore was done; otherwise restore again")
             }
             Self::Lock(error) => error.hint(),
-            Self::Missing { .. } => {
+            Self::Missing(_) => {
                 Some("restore a newer backup; `--accept-loss` goes on without what is missing, in a new log")
             }
             Self::Published { .. } => {
@@ -103,11 +118,7 @@ impl fmt::Display for RestoreError {
             Self::LaterList => f.write_str("a published list belongs to a log that has not begun"),
             Self::Lock(error) => error.fmt(f),
             Self::Log => f.write_str("the new log cannot be begun"),
-            Self::Missing { backup, locked } => write!(
-                f,
-                "acknowledged work is missing: the backup has {} entries of {}, the head lock {} of {}",
-                backup.size, backup.origin, locked.size, locked.origin
-            ),
+            Self::Missing(gap) => gap.fmt(f),
             Self::Published { file, why } => write!(f, "`{file}` {why}"),
             Self::Record(error) => write!(f, "a record cannot follow its published status: {error}"),
             Self::Refused(refusal) => refusal.fmt(f),
