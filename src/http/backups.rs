@@ -19,7 +19,7 @@ pub(super) async fn make(
     Who(caller): Who,
     Json(body): Json<BackupBody>,
 ) -> Result<Response, Problem> {
-    let folder = app.backups().ok_or_else(Problem::not_found)?.to_owned();
+    let folder = app.backups().ok_or_else(Problem::not_found)?;
     let shaped = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     let name = body.name;
     if name.is_empty() || name.len() > NAME_MAX || name.starts_with('.') || !name.bytes().all(shaped) {
