@@ -36,7 +36,7 @@ use kabao::vault::showing::{OfflineOrder, ShowItem, ShowOrder};
 use kabao::vault::verify::{Presented, VerifyOrder};
 
 #[path = "../tests/it/world.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
+#[expect(clippy::unwrap_used, dead_code, reason = "made for tests, which need more of it")]
 mod world;
 
 use world::{PERSONS, World, case, clerk, holder, officer, order};

@@ -8,7 +8,7 @@
 //! what is behind it is reached.
 
 #[path = "../../tests/it/world.rs"]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "made for tests, which need more of it")]
 mod world;
 
 pub mod inputs;

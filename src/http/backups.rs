@@ -29,11 +29,7 @@ pub(super) async fn make(
     if place.exists() {
         return Err(Problem::invalid_field("name", "belongs to a backup already"));
     }
-    let log_size = app.run(move |vault| {
-        let log_size = vault.health().log_size;
-        std::fs::create_dir_all(&folder).map_err(|_| crate::vault::VaultError::Unreadable)?;
-        vault.backup(&caller, &place).map(|()| log_size)
-    });
+    let log_size = app.run(move |vault| vault.backup(&caller, &place).map(|manifest| manifest.head.size));
     Ok((StatusCode::CREATED, Json(BackupView { name, log_size: log_size.await?? })).into_response())
 }
 

@@ -144,10 +144,6 @@ impl App {
         .await
     }
 
-    fn vault(&self) -> &Vault {
-        &self.0.vault
-    }
-
     fn limits(&self) -> &Limits {
         &self.0.limits
     }

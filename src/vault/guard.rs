@@ -64,6 +64,8 @@ impl Role {
 pub enum Verb {
     /// Read the list of revocations and events.
     Audit,
+    /// Copy the vault.
+    Backup,
     /// Suspend, resume, replace, cancel, withdraw, revoke, transfer.
     Change,
     /// Issue certificates.
@@ -83,6 +85,7 @@ pub enum Verb {
 /// The whole table: a verb and who may do it. Nothing else is allowed.
 pub const RULES: &[(Verb, &[Role])] = &[
     (Verb::Audit, &[Role::Auditor]),
+    (Verb::Backup, &[Role::SystemAdministrator]),
     (Verb::Change, &[Role::Officer]),
     (Verb::Issue, &[Role::Officer]),
     (Verb::ReadIssued, &[Role::Officer]),

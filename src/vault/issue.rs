@@ -15,6 +15,7 @@
 //! A request key makes a repetition harmless: it answers what the first one did.
 
 use serde_json::{Map, Value as Json, json};
+use zeroize::Zeroizing;
 
 use super::guard::{self, Caller, Verb};
 use super::records::{self, CredentialRef, Record, RecordError, RecordHolder};
@@ -97,7 +98,7 @@ pub(super) struct Signed {
     pub(super) logged_as: String,
     pub(super) issuer: Uscc,
     pub(super) row_key: RowKey,
-    pub(super) credential: zeroize::Zeroizing<String>,
+    pub(super) credential: Zeroizing<String>,
     pub(super) number_tag: Tag,
     pub(super) request: Option<Request>,
 }
@@ -189,7 +190,7 @@ impl Vault {
             }
             Done::Repeated(answer) => {
                 let tag = signed.request.as_ref().map_or(Tag([0; 32]), |request| request.tag);
-                self.issued_before(tag, &answer)
+                issued_before(&self.open_own("answer", &tag.0, &answer)?)
             }
         }
     }
@@ -203,15 +204,11 @@ impl Vault {
     ) -> Result<Prepared, VaultError> {
         guard::admit(caller, Verb::Issue)?;
         let issuer = guard::organisation(caller)?;
-        let request = self.request_of(caller, "issue", order.request.as_deref(), order.digest());
+        let request = self.issue_request(caller, order, succession.as_ref().map(|it| &it.previous));
         if let Some(request) = &request
-            && let Some(before) =
-                self.store.request(request.tag)?.filter(|before| before.expires > self.now())
+            && let Some(answer) = self.answered(request)?
         {
-            if before.digest != request.digest {
-                return Err(VaultError::RequestReused);
-            }
-            return Ok(Prepared::Before(self.issued_before(request.tag, before.sealed.as_bytes())?));
+            return Ok(Prepared::Before(issued_before(&answer)?));
         }
         let kind = self.catalog.find(&order.certificate_type).ok_or(VaultError::UnknownType)?;
         self.may_issue(caller, kind)?;
@@ -221,7 +218,11 @@ impl Vault {
         let number_tag = self.number_tag(issuer, kind, number);
         // Seen early so that nothing is signed for a number that is taken; the writer decides.
         if succession.is_none() && self.store.number_owner(number_tag)?.is_some() {
-            return Err(VaultError::NumberTaken);
+            // Taken by this very request, perhaps, since we looked.
+            let before = request.as_ref().map(|request| self.answered(request)).transpose()?.flatten();
+            return before.map_or(Err(VaultError::NumberTaken), |answer| {
+                Ok(Prepared::Before(issued_before(&answer)?))
+            });
         }
         self.freeze(kind)?;
         let signed = self.sign(caller, kind, issuer, claims, codes, succession, now)?;
@@ -285,7 +286,7 @@ impl Vault {
             logged_as: kind.logged_as(),
             issuer,
             row_key,
-            credential: zeroize::Zeroizing::new(sd_jwt.as_str().to_string()),
+            credential: Zeroizing::new(sd_jwt.as_str().to_string()),
             number_tag: Tag([0; 32]),
             request: None,
         })
@@ -378,13 +379,34 @@ impl Vault {
         Ok(plan)
     }
 
-    pub(super) fn issued_before(&self, tag: Tag, sealed: &[u8]) -> Result<Issued, VaultError> {
-        let answer = self.open_own("answer", &tag.0, sealed)?;
-        let json: Json = serde_json::from_slice(&answer).map_err(|_| VaultError::Unreadable)?;
-        let identifier = json.get("identifier").and_then(Json::as_str).unwrap_or_default();
-        let identifier =
-            CertificateIdentifier::parse_foreign(identifier).map_err(|_| VaultError::Unreadable)?;
-        Ok(Issued { identifier, repetition: Repetition::Repeated })
+    /// The request of an issue, or of the replacement of a certificate: these are never the same.
+    pub(super) fn issue_request(
+        &self,
+        caller: &Caller,
+        order: &IssueOrder,
+        replaced: Option<&CertificateIdentifier>,
+    ) -> Option<Request> {
+        let key = order.request.as_deref();
+        match replaced {
+            None => self.request_of(caller, "issue", key, order.digest()),
+            Some(replaced) => {
+                let whole = [replaced.to_string().as_bytes(), order.digest().as_bytes()].concat();
+                self.request_of(caller, "replace", key, Digest::of(&[b"kabao/replace/1\0", &whole]))
+            }
+        }
+    }
+
+    /// The answer that the same request was given before.
+    ///
+    /// # Errors
+    /// [`VaultError::RequestReused`] when its key was used for something else.
+    pub(super) fn answered(&self, request: &Request) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+        let now = self.now();
+        match self.store.request(request.tag)?.filter(|before| before.expires > now) {
+            None => Ok(None),
+            Some(before) if before.digest != request.digest => Err(VaultError::RequestReused),
+            Some(before) => self.open_own("answer", &request.tag.0, before.sealed.as_bytes()).map(Some),
+        }
     }
 
     /// The keyed name of a request: a caller's keys are their own.
@@ -400,9 +422,16 @@ impl Vault {
     }
 
     pub(super) fn issuer_tag(&self, issuer: Uscc) -> IssuerTag {
-        let tag = self.tags("issuer", &[issuer.as_str().as_bytes()])[0];
-        IssuerTag(tag.0[..8].try_into().expect("8 of 32 bytes"))
+        self.keyring.issuer_tag(issuer)
     }
+}
+
+/// What was issued, from a kept answer.
+pub(super) fn issued_before(answer: &[u8]) -> Result<Issued, VaultError> {
+    let json: Json = serde_json::from_slice(answer).map_err(|_| VaultError::Unreadable)?;
+    let identifier = json.get("identifier").and_then(Json::as_str).unwrap_or_default();
+    let identifier = CertificateIdentifier::parse_foreign(identifier).map_err(|_| VaultError::Unreadable)?;
+    Ok(Issued { identifier, repetition: Repetition::Repeated })
 }
 
 /// An order that was looked at.

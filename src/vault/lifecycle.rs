@@ -11,7 +11,7 @@
 use serde_json::json;
 
 use super::guard::{self, Caller, Verb};
-use super::issue::{IssueOrder, Issued, Prepared, Repetition, Succession};
+use super::issue::{IssueOrder, Issued, Prepared, Repetition, Succession, issued_before};
 use super::records::{Changed, Record};
 use super::unseal::OpenRecord;
 use super::view::{CertificateView, Reveal};
@@ -25,7 +25,7 @@ use crate::domain::number::CertificateIdentifier;
 use crate::domain::time::UnixTime;
 use crate::log::event::{Event, SlotValue};
 use crate::status::list::SlotIndex;
-use crate::store::Certificate;
+use crate::store::{Certificate, Tag};
 
 /// What an officer orders.
 #[derive(Clone)]
@@ -58,21 +58,20 @@ impl Vault {
         let digest = order.digest(identifier);
         let request = self.request_of(caller, "change", order.request.as_deref(), digest);
         for _ in 0..ATTEMPTS_MAX {
+            // The request first: one that was kept between two looks must show in the record.
+            let done = request.as_ref().map(|request| self.answered(request)).transpose()?.flatten();
             let open = self.own_record(caller, identifier)?;
             let kind = self.type_of(&open.record)?;
-            if let Some(request) = &request
-                && let Some(before) =
-                    self.store.request(request.tag)?.filter(|before| before.expires > self.now())
-            {
-                if before.digest != request.digest {
-                    return Err(VaultError::RequestReused);
-                }
+            if done.is_some() {
                 return Ok(self.view(kind, &open.record, Reveal::Masked));
             }
             if already(&open.record, &order) {
                 return Ok(self.view(kind, &open.record, Reveal::Masked));
             }
             let mut plan = Plan { request, ..Plan::default() };
+            if let Some(request) = &request {
+                plan.answer = self.seal_own("answer", &request.tag.0, b"changed")?;
+            }
             let changed = self.changed(caller, &open.record, &order)?;
             self.plan_change(&open, &changed, order.kind, &mut plan)?;
             match self.writer.commit(plan) {
@@ -98,8 +97,11 @@ impl Vault {
         for _ in 0..ATTEMPTS_MAX {
             let open = self.own_record(caller, identifier)?;
             let kind = self.type_of(&open.record)?;
-            if let Some(before) = self.replaced_before(caller, &order)? {
-                return Ok(before);
+            let request = self.issue_request(caller, &order, Some(identifier));
+            if let Some(request) = &request
+                && let Some(answer) = self.answered(request)?
+            {
+                return issued_before(&answer);
             }
             if self.catalog.find(&order.certificate_type).map(CertificateType::slug) != Some(kind.slug()) {
                 let reason = "must be the type of the certificate it replaces".to_string();
@@ -128,9 +130,13 @@ impl Vault {
                 .retain(|condition| !(number_moves && matches!(condition, Condition::NumberFree(_))));
             self.plan_change(&open, &old, ChangeKind::Replace, &mut plan)?;
             match self.writer.commit(plan) {
-                Ok(_) => {
+                Ok(Done::Kept) => {
                     let identifier = signed.record.identifier.clone();
                     return Ok(Issued { identifier, repetition: Repetition::First });
+                }
+                Ok(Done::Repeated(answer)) => {
+                    let tag = request.map_or(Tag([0; 32]), |request| request.tag);
+                    return issued_before(&self.open_own("answer", &tag.0, &answer)?);
                 }
                 Err(Refused::Moved(_)) => {}
                 Err(refused) => return Err(refused.into()),
@@ -183,14 +189,17 @@ impl Vault {
         Ok(views)
     }
 
-    /// A record of the caller's own department; others' answer as if they were absent.
+    /// A record of the caller's own department and types; others answer as if they were absent.
     pub(super) fn own_record(
         &self,
         caller: &Caller,
         identifier: &CertificateIdentifier,
     ) -> Result<OpenRecord, VaultError> {
         let department = guard::organisation(caller)?;
-        if identifier.issuer().to_string() != department.as_str() {
+        let registration = self.registration(&caller.id)?.ok_or(VaultError::NotFound)?;
+        let kind = self.catalog.by_code(identifier.type_code()).ok_or(VaultError::NotFound)?;
+        if identifier.issuer().to_string() != department.as_str() || !registration.types.contains(kind.slug())
+        {
             return Err(VaultError::NotFound);
         }
         self.record_of(identifier)
@@ -198,21 +207,6 @@ impl Vault {
 
     pub(super) fn type_of(&self, record: &Record) -> Result<&CertificateType, VaultError> {
         self.catalog.by_code(record.type_code()).ok_or(VaultError::UnknownType)
-    }
-
-    fn replaced_before(&self, caller: &Caller, order: &IssueOrder) -> Result<Option<Issued>, VaultError> {
-        let Some(key) = order.request.as_deref() else { return Ok(None) };
-        let Some(request) = self.request_of(caller, "issue", Some(key), order.digest()) else {
-            return Ok(None);
-        };
-        let before = self.store.request(request.tag)?.filter(|before| before.expires > self.now());
-        match before {
-            Some(before) if before.digest == request.digest => {
-                Ok(Some(self.issued_before(request.tag, before.sealed.as_bytes())?))
-            }
-            Some(_) => Err(VaultError::RequestReused),
-            None => Ok(None),
-        }
     }
 
     fn same_number(&self, old: &Record, new: &Record) -> bool {

@@ -4,6 +4,8 @@
 //! keys, which certificate types it issues and in which scenarios it asks. It is read
 //! at every call, so a permission withdrawn bites on the next one.
 
+use std::sync::PoisonError;
+
 use serde::{Deserialize, Serialize};
 
 use super::guard::{self, Caller, Role, Verb};
@@ -11,9 +13,11 @@ use super::writer::Plan;
 use super::{Vault, VaultError};
 use crate::catalog::CertificateType;
 use crate::catalog::certificate_type::FieldFault;
+use crate::domain::digest::Digest;
 use crate::domain::uscc::Uscc;
 use crate::keys::PublicKey;
-use crate::store::{self, PageRequest};
+use crate::log::event::Event;
+use crate::store::{self, Meta, MetaName, PageRequest};
 
 /// A registered caller.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,8 +143,17 @@ impl Vault {
         let form = RegistrationForm::from(registration);
         let json = serde_json::to_vec(&form).map_err(|_| VaultError::Unreadable)?;
         let sealed = self.seal_own("client", registration.id.as_bytes(), &json)?;
+        // Who may do what is part of what verifiers trust: the log says that it changed, so a copy
+        // of the database in which it has not is found out.
+        let mut changes = self.trust_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = self.store.meta(MetaName::Trust)?.and_then(|bytes| bytes.try_into().ok());
+        let version = stored.map_or(0, u64::from_be_bytes).max(*changes) + 1;
+        let event = Event::Trust { version, digest: Digest::of(&[&sealed]) };
         let row = store::Client { id: registration.id.clone(), sealed: sealed.into() };
-        self.writer.commit(Plan { rows: vec![row.into()], ..Plan::default() })?;
+        let meta = Meta { name: MetaName::Trust, bytes: version.to_be_bytes().to_vec() };
+        let (rows, events) = (vec![row.into(), meta.into()], vec![(None, event)]);
+        self.writer.commit(Plan { rows, events, ..Plan::default() })?;
+        *changes = version;
         Ok(())
     }
 

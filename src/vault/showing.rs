@@ -115,6 +115,8 @@ pub(super) struct ShowingItemForm {
     pub(super) identifier: String,
     /// `None`: the least of whatever scenario the agency names.
     pub(super) fields: Option<Vec<String>>,
+    /// Whether the holder left the choice to the scenario, its questions with it.
+    pub(super) by_scenario: bool,
 }
 
 impl ShowingItemForm {
@@ -338,7 +340,8 @@ impl Vault {
                 (None, None) => None,
             };
             let (row, identifier) = (hex::encode(open.key.0), item.identifier.to_string());
-            items.push(ShowingItemForm { row, identifier, fields });
+            let by_scenario = item.fields.is_none();
+            items.push(ShowingItemForm { row, identifier, fields, by_scenario });
         }
         Ok(ShowingForm {
             holder: hex::encode(holder.0),

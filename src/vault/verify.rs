@@ -37,7 +37,7 @@ use crate::domain::digest::Digest;
 use crate::domain::lifecycle::{ChangeKind, State};
 use crate::domain::time::{Date, UnixTime};
 use crate::domain::uscc::Uscc;
-use crate::domain::verdict::{Check, Checks, Reason, Verdict};
+use crate::domain::verdict::{Check, Checks, Decision, Reason, Verdict};
 use crate::keys::jws;
 use crate::store::{RowId, Tag};
 
@@ -137,6 +137,15 @@ pub struct Answer {
     pub holds: bool,
 }
 
+/// Which of a scenario's questions are answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Questions {
+    /// All about fields that may be disclosed.
+    All,
+    /// Those about fields that were granted.
+    Granted,
+}
+
 /// A verification that was judged.
 enum Judged {
     /// The same request was answered before.
@@ -153,6 +162,9 @@ pub(super) struct Found<'a> {
     pub(super) kind: Option<&'a CertificateType>,
     /// Values that may be shown if the scenario allows, by key.
     pub(super) granted: BTreeMap<String, Value>,
+    /// Whether the holder left the choice to the scenario: then its questions are answered too.
+    /// Otherwise only those about fields that were granted.
+    pub(super) questions: Questions,
     /// The answers found so far; `asking` is filled in by the sieve.
     pub(super) checks: Checks,
 }
@@ -176,7 +188,7 @@ impl Vault {
         let mut outcomes = Vec::with_capacity(orders.len());
         let (mut plans, mut waiting) = (Vec::new(), Vec::new());
         for order in &orders {
-            match self.judge(caller, order) {
+            match self.judge_or_repeat(caller, order) {
                 Ok(Judged::Before(verification)) => outcomes.push(Some(Ok(verification))),
                 Ok(Judged::Now(verification, plan)) => {
                     waiting.push((outcomes.len(), verification, plan.request.map(|request| request.tag)));
@@ -210,6 +222,19 @@ impl Vault {
         }
     }
 
+    /// As [`Vault::judge`]; a code that was redeemed by this very request meanwhile is no refusal.
+    fn judge_or_repeat(&self, caller: &Caller, order: &VerifyOrder) -> Result<Judged, VaultError> {
+        match self.judge(caller, order) {
+            Err(VaultError::CodeRefused) if order.request.is_some() => {
+                let request = self.request_of(caller, "verify", order.request.as_deref(), order.digest());
+                let before = request.map(|request| self.answered(&request)).transpose()?.flatten();
+                before
+                    .map_or(Err(VaultError::CodeRefused), |answer| Ok(Judged::Before(read_answer(&answer)?)))
+            }
+            judged => judged,
+        }
+    }
+
     /// Steps 1 to 4, and the plan for step 5.
     fn judge(&self, caller: &Caller, order: &VerifyOrder) -> Result<Judged, VaultError> {
         guard::admit(caller, Verb::Verify)?;
@@ -218,13 +243,8 @@ impl Vault {
         let scenario = self.scenario_for(&registration, &order.case)?;
         let request = self.request_of(caller, "verify", order.request.as_deref(), order.digest());
         if let Some(request) = &request
-            && let Some(before) =
-                self.store.request(request.tag)?.filter(|before| before.expires > self.now())
+            && let Some(answer) = self.answered(request)?
         {
-            if before.digest != request.digest {
-                return Err(VaultError::RequestReused);
-            }
-            let answer = self.open_own("answer", &request.tag.0, before.sealed.as_bytes())?;
             return Ok(Judged::Before(read_answer(&answer)?));
         }
         let now = self.now();
@@ -323,7 +343,8 @@ impl Vault {
             };
             let granted = granted_values(kind, &open.record, &granted);
             let checks = self.judge_record(&open.record, Check::new(Reason::BindingOnce), now);
-            found.push(Found { open: Some(open), kind: Some(kind), granted, checks });
+            let questions = if item.by_scenario { Questions::All } else { Questions::Granted };
+            found.push(Found { open: Some(open), kind: Some(kind), granted, questions, checks });
         }
         Ok(found)
     }
@@ -419,7 +440,7 @@ impl Vault {
         for holder in &open.record.holders {
             let Ok(key) = self.holder_key(holder.id) else { continue };
             let sealed = records::seal_row("access", &holder.id.0, &key, &json, self.random.as_ref())?;
-            plan.accesses.push(NewAccess { holder: holder.id, at: now, sealed });
+            plan.accesses.push(NewAccess { holder: holder.id, sealed });
         }
         Ok(())
     }
@@ -543,6 +564,10 @@ fn questions(
     let mut answers = vec![];
     let needs = scenario.needs().iter().filter(|need| need.types.iter().any(|slug| slug == kind.slug()));
     for predicate in needs.flat_map(|need| &need.predicates) {
+        let in_force = verdict.decision() == Decision::Accepted;
+        if !may_answer(kind, found, &predicate.question, in_force) {
+            continue;
+        }
         let text = |key: &str| {
             let field = kind.field(key)?;
             field_view(field, record, Reveal::Full).map(|view| view.text)
@@ -551,7 +576,6 @@ fn questions(
             Question::AtLeast { field, value } => {
                 text(field).is_some_and(|text| at_least(&text, *value, now))
             }
-            Question::Count => true,
             Question::Equals { field, value } => text(field).as_deref() == Some(value),
             // Nothing supplied is nothing matched, and is answered so: no. Of several holders, one will do.
             Question::Match { field } => {
@@ -560,11 +584,24 @@ fn questions(
                     _ => text(field).as_deref() == Some(supplied.trim()),
                 })
             }
-            Question::Valid => verdict.decision() == crate::domain::verdict::Decision::Accepted,
+            // One certificate was shown: the count of those in force is one or none.
+            Question::Count | Question::Valid => in_force,
         };
         answers.push(Answer { key: predicate.key.clone(), label: predicate.label.clone(), holds });
     }
     answers
+}
+
+/// Whether a question is answered: anything but "is it in force" only of a certificate that is,
+/// and only about what the holder agreed to. Else an agency could try values against a certificate.
+fn may_answer(kind: &CertificateType, found: &Found<'_>, question: &Question, in_force: bool) -> bool {
+    let field = match question {
+        Question::AtLeast { field, .. } | Question::Equals { field, .. } | Question::Match { field } => field,
+        Question::Count | Question::Valid => return true,
+    };
+    let disclosable = kind.field(field).is_some_and(|field| field.disclosable == Disclosable::Yes);
+    let agreed = found.questions == Questions::All || found.granted.contains_key(field);
+    in_force && disclosable && agreed
 }
 
 /// Whether a number, or the full years since a date, is at least so much.

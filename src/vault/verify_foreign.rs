@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::verify::{Found, status_of, time_of};
+use super::verify::{Found, Questions, status_of, time_of};
 use super::{Vault, VaultError};
 use crate::credential::offline::UnverifiedOfflineCode;
 use crate::credential::show_key::{ShowAuthorities, ShowAuthority};
@@ -86,7 +86,7 @@ impl Vault {
         let asking = Check::new(Reason::AskingNone);
         let checks = Checks { signature, chain, key_validity, status, time, binding, asking };
         // What is shown must be worth showing: nothing of a certificate that failed.
-        Ok(Found { open, kind, granted, checks })
+        Ok(Found { open, kind, granted, questions: Questions::Granted, checks })
     }
 
     fn vct(&self, path: String) -> String {
@@ -114,7 +114,7 @@ fn malformed<'a>() -> Found<'a> {
         binding: Check::new(Reason::BindingNone),
         asking: Check::new(Reason::AskingNone),
     };
-    Found { open: None, kind: None, granted: BTreeMap::new(), checks }
+    Found { open: None, kind: None, granted: BTreeMap::new(), questions: Questions::Granted, checks }
 }
 
 /// A key is believed for its own department and for types we know.

@@ -3,6 +3,8 @@
 //! Every view is masked by its type's rules unless a verb asked for
 //! [`Reveal::Full`], which only the holder and the issuing department may.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 
 use super::Vault;
@@ -10,10 +12,11 @@ use super::records::{Changed, Record};
 use crate::catalog::certificate_type::{
     HOLDER_CODE, HOLDER_NAME, ISSUE_DATE, NUMBER, Template, VALID_FROM, VALID_UNTIL,
 };
-use crate::catalog::field::Field;
+use crate::catalog::field::{Field, Kind};
 use crate::catalog::{Bilingual, CertificateType};
+use crate::domain::claims::Value;
 use crate::domain::lifecycle::{self, StateView};
-use crate::domain::mask;
+use crate::domain::mask::{self, MaskRule};
 use crate::domain::number::CertificateIdentifier;
 use crate::domain::time::{Date, UnixTime};
 
@@ -174,7 +177,7 @@ pub(super) fn field_view(field: &Field, record: &Record, reveal: Reveal) -> Opti
     let value = record.claims.value(&field.key)?;
     let shown = match reveal {
         Reveal::Full => value.clone(),
-        Reveal::Masked => mask::mask_value(field.mask, value),
+        Reveal::Masked => masked_value(field, value),
     };
     let masked = if shown == *value { Masked::No } else { Masked::Yes };
     Some(FieldView {
@@ -184,6 +187,24 @@ pub(super) fn field_view(field: &Field, record: &Record, reveal: Reveal) -> Opti
         text: shown.display(),
         masked,
     })
+}
+
+/// The value under the field's mask; a table without one under the masks of its columns.
+fn masked_value(field: &Field, value: &Value) -> Value {
+    let (Kind::Rows { columns, .. }, Value::Rows(rows), MaskRule::None) = (&field.kind, value, field.mask)
+    else {
+        return mask::mask_value(field.mask, value);
+    };
+    let masked_row = |row: &BTreeMap<String, Value>| {
+        let cells = row.iter().map(|(key, cell)| {
+            // A cell of no column we know is hidden: we cannot say that it may be seen.
+            let column = columns.iter().find(|column| column.key == *key);
+            let rule = column.map_or(MaskRule::Hidden, |column| column.mask);
+            (key.clone(), mask::mask_value(rule, cell))
+        });
+        cells.collect()
+    };
+    Value::Rows(rows.iter().map(masked_row).collect())
 }
 
 fn texts(value: &Json) -> Vec<String> {

@@ -49,14 +49,14 @@ use crate::keys::Signer;
 use crate::log::append::append;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::entry::Entry;
-use crate::log::event::Event;
 use crate::log::event::SlotValue;
+use crate::log::event::{Event, Minute};
 use crate::log::merkle::{self, Edge};
 use crate::status::list::{CHUNK_BYTES, ChunkIndex, SlotIndex, StatusList};
 use crate::store::head_lock::{HeadLock, LockedHead};
 use crate::store::{
-    self, Access, AccessLeaf, Change, Commit, Head, HolderId, IssuerTag, Meta, MetaName, Row, RowId, RowKey,
-    Sealed, ShowingId, Store, StoreError, Tag, TileHash,
+    self, Access, AccessLeaf, Change, Commit, Head, HolderId, IssuerTag, Meta, MetaName, Rest, Row, RowId,
+    RowKey, Sealed, ShowingId, Store, StoreError, Tag, TileHash,
 };
 
 /// A change that a verb has prepared, to be kept wholly or not at all.
@@ -97,8 +97,6 @@ pub struct Request {
 pub struct NewAccess {
     /// Whose certificate was looked at.
     pub holder: HolderId,
-    /// When.
-    pub at: UnixTime,
     /// The record, sealed under the holder's key.
     pub sealed: Vec<u8>,
 }
@@ -176,6 +174,8 @@ pub struct Start {
     pub locked: LockedHead,
     /// Signs the head.
     pub log_key: Arc<dyn Signer>,
+    /// The log's number.
+    pub log: u16,
     /// The log's name.
     pub origin: String,
     /// The time.
@@ -185,7 +185,7 @@ pub struct Start {
     /// Time of the last entry.
     pub last_time: UnixTime,
     /// The status lists.
-    pub lists: Vec<StatusList>,
+    pub lists: BTreeMap<u32, StatusList>,
     /// Access records of the running hour.
     pub hour: AccessHour,
     /// What is released to readers.
@@ -263,7 +263,8 @@ impl Writer {
 
     /// Whether the writer has stopped because the state of the disk is not known.
     pub fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
+        // A thread that ended by itself has stopped, too.
+        self.stopped.load(Ordering::SeqCst) || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 
@@ -294,7 +295,7 @@ struct Batch {
     rows: Vec<Row>,
     entries: Vec<Vec<u8>>,
     bits: Vec<(u32, SlotIndex, SlotValue)>,
-    opened: usize,
+    opened: Vec<u32>,
     /// Code of an entry that is not one: a fault of ours, and the batch is not written.
     broken: Option<&'static str>,
 }
@@ -302,7 +303,9 @@ struct Batch {
 impl State {
     fn run(&mut self, jobs: &Receiver<Job>) {
         loop {
-            let first = match jobs.recv_timeout(TICK) {
+            // While something is left to drop, nothing is waited for.
+            let wait = if self.sweep.load(Ordering::SeqCst) { Duration::ZERO } else { TICK };
+            let first = match jobs.recv_timeout(wait) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -315,11 +318,8 @@ impl State {
                 group.push(job);
             }
             self.keep(group);
-            if self.sweep.swap(false, Ordering::SeqCst)
-                && let Err(error) = self.start.store.sweep(self.start.clock.now())
-            {
-                tracing::error!(error.code = error.code(), "what has expired could not be dropped");
-                self.stopped.store(true, Ordering::SeqCst);
+            if self.sweep.swap(false, Ordering::SeqCst) {
+                self.drop_expired();
             }
             if self.stopped.load(Ordering::SeqCst) {
                 // What waits is refused; the senders see a closed queue from here on.
@@ -327,6 +327,18 @@ impl State {
                     (job.reply)(Err(Refused::Stopped));
                 }
                 return;
+            }
+        }
+    }
+
+    /// Drops some of what has expired; what is left waits for the next batch or tick.
+    fn drop_expired(&self) {
+        match self.start.store.sweep(self.start.clock.now()) {
+            Ok(swept) if swept.rest == Rest::More => self.sweep.store(true, Ordering::SeqCst),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(error.code = error.code(), "what has expired could not be dropped");
+                self.stopped.store(true, Ordering::SeqCst);
             }
         }
     }
@@ -454,7 +466,7 @@ impl State {
         }
         batch.rows.extend(plan.rows);
         batch.bits.extend(plan.bits);
-        batch.opened += usize::from(plan.opens_list.is_some());
+        batch.opened.extend(plan.opens_list);
         let first_entry = self.start.edge.size() + u64::try_from(batch.entries.len()).unwrap_or(u64::MAX);
         for change in plan.changes {
             let entry = first_entry + u64::try_from(change.event).unwrap_or(u64::MAX);
@@ -462,6 +474,11 @@ impl State {
             batch.rows.push(Change { at: now, issuer, entry, key, kind }.into());
         }
         for (issuer, event) in plan.events {
+            // The minute is known only here; an override must name the one its entry has.
+            let event = match event {
+                Event::ClockOverride { from, .. } => Event::ClockOverride { from, to: Minute::of(now) },
+                event => event,
+            };
             match Entry::new(event, now, issuer.as_deref()) {
                 Ok(entry) => batch.entries.push(entry.encode()),
                 Err(error) => batch.broken = Some(error.code()),
@@ -472,8 +489,9 @@ impl State {
             let seq = hour.edge.size();
             hour.edge.push(merkle::leaf_hash(leaf.as_bytes()));
             batch.rows.push(AccessLeaf { hour: hour.hour, seq, hash: leaf }.into());
-            let NewAccess { holder, at, sealed } = access;
-            batch.rows.push(Access { holder, at, seq, sealed: sealed.into() }.into());
+            // The time of keeping, so that hour, seq and time of one row belong together.
+            let NewAccess { holder, sealed } = access;
+            batch.rows.push(Access { holder, at: now, seq, sealed: sealed.into() }.into());
         }
         if let Some(request) = plan.request {
             batch.requests.insert(request.tag, (request.digest, plan.answer.clone()));
@@ -515,14 +533,16 @@ impl State {
             let note = self.sign_head(appended.size(), appended.root())?;
             for (offset, bytes) in batch.entries.iter().enumerate() {
                 let index = before + u64::try_from(offset).map_err(|_| WriteError::Log)?;
-                batch.rows.push(store::Entry { index, bytes: bytes.clone() }.into());
+                batch.rows.push(store::Entry { log: self.start.log, index, bytes: bytes.clone() }.into());
             }
             for known in appended.hashes() {
-                batch.rows.push(TileHash { level: known.level, index: known.index, hash: known.hash }.into());
+                let (log, level) = (self.start.log, known.level);
+                batch.rows.push(TileHash { log, level, index: known.index, hash: known.hash }.into());
             }
             let bytes = now.seconds().to_be_bytes().to_vec();
             batch.rows.push(Meta { name: MetaName::EntryTime, bytes }.into());
             let head = Head {
+                log: self.start.log,
                 origin: self.start.origin.clone(),
                 size: appended.size(),
                 root: appended.root(),
@@ -544,16 +564,18 @@ impl State {
             self.start.locked = to;
         }
         self.start.hour = hour;
-        for _ in 0..batch.opened {
-            self.start.lists.push(StatusList::new());
+        for list in &batch.opened {
+            self.start.lists.insert(*list, StatusList::new());
         }
         for (list, index, value) in &batch.bits {
-            set_bit(&mut self.start.lists, *list, *index, *value);
+            if let Some(status) = self.start.lists.get_mut(list) {
+                status.set(*index, *value);
+            }
         }
         let published = Arc::clone(&self.start.published);
         let mut published = published.write().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..batch.opened {
-            published.open_list();
+        for list in batch.opened {
+            published.open_list(list);
         }
         for (list, index, value) in batch.bits {
             published.set_bit(list, index, value);
@@ -579,11 +601,11 @@ impl State {
 }
 
 /// The chunks of the status lists as a batch leaves them.
-fn changed_chunks(lists: &[StatusList], bits: &[(u32, SlotIndex, SlotValue)]) -> Vec<Row> {
+fn changed_chunks(lists: &BTreeMap<u32, StatusList>, bits: &[(u32, SlotIndex, SlotValue)]) -> Vec<Row> {
     let mut changed: BTreeMap<u32, StatusList> = BTreeMap::new();
     let mut chunks: BTreeSet<(u32, ChunkIndex)> = BTreeSet::new();
     for (list, index, value) in bits {
-        let Some(status) = usize::try_from(*list).ok().and_then(|place| lists.get(place)) else { continue };
+        let Some(status) = lists.get(list) else { continue };
         changed.entry(*list).or_insert_with(|| status.clone()).set(*index, *value);
         chunks.insert((*list, index.chunk()));
     }
@@ -592,12 +614,6 @@ fn changed_chunks(lists: &[StatusList], bits: &[(u32, SlotIndex, SlotValue)]) ->
         Some(store::StatusChunk { list, chunk: chunk.number(), bits }.into())
     };
     chunks.into_iter().filter_map(row).collect()
-}
-
-fn set_bit(lists: &mut [StatusList], list: u32, index: SlotIndex, value: SlotValue) {
-    if let Some(status) = usize::try_from(list).ok().and_then(|place| lists.get_mut(place)) {
-        status.set(index, value);
-    }
 }
 
 fn answer(answers: Vec<(Reply, Result<Done, Refused>)>) {

@@ -33,7 +33,8 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("std::net", &["cli/", "http/"], "no network on this floor"),
     ("tokio", &["cli/", "http/"], "only http is asynchronous, and the command line as its client"),
     ("async fn", &["cli/", "http/"], "only http is asynchronous, and the command line as its client"),
-    ("axum", &["http/"], "only http knows HTTP"),
+    // A bare route is what the bench holds the service against.
+    ("axum", &["cli/bench/", "http/"], "only http knows HTTP"),
     ("reqwest", &["cli/"], "nothing that serves calls anybody"),
     (
         "rocksdb::",

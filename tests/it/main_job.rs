@@ -301,3 +301,73 @@ fn wrong_fields_are_all_named_and_nothing_is_kept() {
     assert_eq!(named, ["file_number", "no_such_field", "number"]);
     assert_eq!(vault.log_head().0, size);
 }
+
+#[test]
+fn a_masked_table_hides_what_its_columns_hide() {
+    let world = World::default();
+    let vault = world.open();
+    let identifier = world.issue(&vault, order("household_register", PERSONS[0], 1)).unwrap();
+    let person = holder(&vault, PERSONS[0]);
+    let view = |reveal| vault.wallet_certificate(&person, &identifier, reveal).unwrap();
+    let number = "500199199003071231"; // the longest value of a resident number's kind
+    assert!(view(Reveal::Full).fields.iter().any(|field| field.text.contains(number)));
+    let masked = view(Reveal::Masked);
+    assert!(masked.fields.iter().all(|field| !field.text.contains(number)));
+    assert!(!masked.face_svg().contains(number));
+}
+
+#[test]
+fn an_agency_cannot_try_values_against_what_the_holder_did_not_grant() {
+    let world = World::default();
+    let vault = world.open();
+    let identifier = world.issue(&vault, order("resident_id_card", PERSONS[0], 1)).unwrap();
+    let person = holder(&vault, PERSONS[0]);
+    let scenarios: Vec<_> = world
+        .catalog
+        .scenarios()
+        .filter(|scenario| scenario.takes("resident_id_card"))
+        .filter(|scenario| scenario.needs().iter().any(|need| !need.predicates.is_empty()))
+        .map(|scenario| scenario.slug().to_string())
+        .collect();
+    assert!(!scenarios.is_empty());
+    for scenario in scenarios {
+        let item = ShowItem { identifier: identifier.clone(), fields: Some(vec!["holder_name".into()]) };
+        let (agency, purpose, continues) = (None, String::new(), None);
+        let shown =
+            vault.show(&person, ShowOrder { items: vec![item], scenario: None, agency, purpose, continues });
+        let presented = Presented::Code(shown.unwrap().code);
+        let order =
+            VerifyOrder { presented, case: case(&scenario), supplied: BTreeMap::new(), request: None };
+        let answer = vault.verify(&clerk(), order).unwrap();
+        let about = |key: &str| {
+            let needs = world.catalog.scenario(&scenario).unwrap().needs().iter();
+            let mut all = needs.flat_map(|need| &need.predicates);
+            all.find(|predicate| predicate.key == key).map(|predicate| predicate.question.clone()).unwrap()
+        };
+        for given in &answer.items[0].answers {
+            use kabao::catalog::scenario::Question;
+            let question = about(&given.key);
+            let granted = matches!(&question, Question::Match { field } if field == "holder_name");
+            assert!(
+                granted || matches!(question, Question::Valid | Question::Count),
+                "{scenario}: {question:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_key_for_an_issue_and_a_replacement_are_two_requests() {
+    let world = World::default();
+    let vault = world.open();
+    let keyed =
+        || kabao::vault::issue::IssueOrder { request: Some("k".into()), ..order(LICENCE, PERSONS[0], 1) };
+    let first = world.issue(&vault, keyed()).unwrap();
+    let second = vault.replace(&officer(), &first, keyed()).unwrap().identifier;
+    assert_ne!(second, first);
+    assert_eq!(
+        vault.replace(&officer(), &first, keyed()).unwrap().identifier,
+        second,
+        "the same request again"
+    );
+}

@@ -244,10 +244,12 @@ struct RevocationBody {
     /// Slug of the type.
     #[serde(rename = "type")]
     certificate_type: String,
-    /// Status list.
-    list: u32,
+    /// Status list; absent when the record can no longer be opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<u32>,
     /// Slot in it.
-    index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u32>,
 }
 
 /// A page of changes.
@@ -273,8 +275,8 @@ impl From<Paged<RevocationView>> for RevocationPage {
             legal_basis: change.legal_basis,
             entry: change.entry,
             certificate_type: change.type_slug,
-            list: change.slot.0,
-            index: change.slot.1,
+            list: change.slot.map(|(list, _)| list),
+            index: change.slot.map(|(_, index)| index),
         };
         Self { items: page.items.into_iter().map(body).collect(), next: page.next }
     }
