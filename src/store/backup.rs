@@ -7,6 +7,14 @@
 //!
 //! A folder without a manifest is a backup that was cut short, or none.
 //!
+//! A backup with a name ([`Named`]) does both in `NAME.part`. Then:
+//!
+//! 3. `NAME.request`  the digest of the request it is for, synced
+//! 4. `NAME`          `NAME.part` renamed; then the folder is synced
+//!
+//! So `NAME` is always whole. `NAME.part` and `NAME.request` without it say nothing, and
+//! the next attempt writes over them.
+//!
 //! # Not here
 //!
 //! The head lock, the deletion ledger and the key-encryption key: they are kept
@@ -18,6 +26,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::io::Write;
 use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use serde_json::json;
@@ -87,6 +96,84 @@ impl Manifest {
             None => Err(corrupt),
         }
     }
+}
+
+/// A backup with a name, in a folder of backups.
+pub struct Named {
+    folder: PathBuf,
+    whole: PathBuf,
+    part: PathBuf,
+    request: PathBuf,
+}
+
+impl Named {
+    /// The backup with this name; nothing is made yet. The name is one plain component of a path.
+    pub fn new(folder: &Path, name: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            whole: folder.join(name),
+            part: folder.join(format!("{name}.part")),
+            request: folder.join(format!("{name}.request")),
+        }
+    }
+
+    /// Where it is made.
+    pub fn part(&self) -> &Path {
+        &self.part
+    }
+
+    /// Whether it is there, and for which request it was made.
+    pub fn look(&self) -> Result<Found, StoreError> {
+        if !self.whole.try_exists().map_err(|error| failed("look for the backup", &error))? {
+            return Ok(Found::Nothing);
+        }
+        let request = match fs::read_to_string(&self.request) {
+            Ok(text) => Digest::from_hex(text.trim_end()),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(failed("read whose backup it is", &error)),
+        };
+        let Some(request) = request else { return Ok(Found::Foreign) };
+        Ok(Found::Whole { request, manifest: Manifest::read(&self.whole)? })
+    }
+
+    /// Throws away what an attempt that was cut short has left.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        match fs::remove_dir_all(&self.part) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(failed("throw away a backup that was cut short", &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives what was made its name, durably: from here it is a backup.
+    pub fn finish(&self, request: &Digest) -> Result<(), StoreError> {
+        let finish = || {
+            let mut file = File::create(&self.request)?;
+            file.write_all(format!("{request}\n").as_bytes())?;
+            file.sync_all()?;
+            sync_folder(&self.folder)?;
+            fs::rename(&self.part, &self.whole)?;
+            sync_folder(&self.folder)
+        };
+        finish().map_err(|error| failed("give the backup its name", &error))
+    }
+}
+
+/// What there is under a backup's name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Found {
+    /// Something that no request made.
+    Foreign,
+    /// Nothing.
+    Nothing,
+    /// A backup.
+    Whole {
+        /// Digest of the request it was made for.
+        request: Digest,
+        /// What it is a copy of.
+        manifest: Manifest,
+    },
 }
 
 /// Makes the folders above the one that a copy will be in.
@@ -165,6 +252,24 @@ mod tests {
         assert_eq!(Manifest::read(dir.path()), Err(StoreError::Corrupt { table: MANIFEST_FILE }));
         fs::write(&path, text.replace("\"kabao_backup\": 1", "\"kabao_backup\": 2")).unwrap();
         assert!(matches!(Manifest::read(dir.path()), Err(StoreError::Version { found: 2, .. })));
+    }
+
+    #[test]
+    fn a_named_backup_is_whole_or_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let named = Named::new(dir.path(), "monday");
+        let request = Digest::of(&[b"request"]);
+        fs::create_dir_all(named.part().join("cut short")).unwrap();
+        assert_eq!(named.look(), Ok(Found::Nothing));
+        named.clear().unwrap();
+        named.clear().unwrap();
+        fs::create_dir(named.part()).unwrap();
+        manifest().write(named.part()).unwrap();
+        named.finish(&request).unwrap();
+        assert_eq!(named.look(), Ok(Found::Whole { request, manifest: manifest() }));
+        assert!(!named.part().exists());
+        fs::remove_file(dir.path().join("monday.request")).unwrap();
+        assert_eq!(named.look(), Ok(Found::Foreign));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use std::path::Path;
 
 use super::guard::{self, Caller, Verb};
 use super::{Vault, VaultError};
-use crate::store::backup::{self, Manifest};
+use crate::domain::digest::Digest;
+use crate::store::backup::{self, Found, Manifest, Named};
 
 impl Vault {
     /// Copies the vault to a folder that does not exist yet, while it runs. The folders above
@@ -33,5 +34,33 @@ impl Vault {
         manifest.write(dir)?;
         tracing::info!(log.size = manifest.head.size, "a backup was made");
         Ok(manifest)
+    }
+
+    /// Copies the vault to the folder with this name below `folder`, once for each request: the
+    /// same request, sent again, finds what it made. `None` when the name is taken by something else.
+    ///
+    /// Under the name there is never half a backup. Two at once of one name must not be: the
+    /// caller sees to that.
+    ///
+    /// # Errors
+    /// As [`Vault::backup`].
+    pub fn backup_named(
+        &self,
+        caller: &Caller,
+        folder: &Path,
+        name: &str,
+        request: &str,
+    ) -> Result<Option<Manifest>, VaultError> {
+        guard::admit(caller, Verb::Backup)?;
+        let named = Named::new(folder, name);
+        let asked = Digest::of(&[caller.id.as_bytes(), &[0], request.as_bytes()]);
+        match named.look()? {
+            Found::Foreign => return Ok(None),
+            Found::Whole { request, manifest } => return Ok((request == asked).then_some(manifest)),
+            Found::Nothing => named.clear()?,
+        }
+        let manifest = self.backup(caller, named.part())?;
+        named.finish(&asked)?;
+        Ok(Some(manifest))
     }
 }
