@@ -105,7 +105,7 @@ pub trait Store: Send + Sync {
     fn forget(&self) -> Result<(), StoreError>;
 
     /// Copies the store, as it is at one instant, to a folder that does not exist yet, and reads the
-    /// whole copy once. Writing goes on meanwhile.
+    /// whole copy once. The folder above it is made when it is missing. Writing goes on meanwhile.
     fn checkpoint_copy(&self, dir: &Path) -> Result<Copied, StoreError>;
 
     /// A certificate's record.

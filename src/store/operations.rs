@@ -97,6 +97,9 @@ impl<T: Tables> Store for T {
 
     fn checkpoint_copy(&self, dir: &Path) -> Result<Copied, StoreError> {
         self.stop().check()?;
+        if let Some(above) = dir.parent() {
+            std::fs::create_dir_all(above).map_err(|_| StoreError::Io)?;
+        }
         Copied::of(self.copy_to(dir)?.as_ref())
     }
 

@@ -41,7 +41,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
         &["cli/bench/limits.rs", "store/rocks.rs", "store/rocks/"],
         "one driver knows RocksDB; the bench measures the bare limit",
     ),
-    ("std::env", &["cli/"], "only the command line reads the environment"),
+    ("std::env", &["cli/", "main.rs"], "only the command line reads the environment"),
     ("std::process", &["cli/", "main.rs"], "only the command line is the process"),
     ("SystemRandom", &["cli/", "keys/"], "chance comes in through the door"),
 ];
