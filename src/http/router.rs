@@ -297,6 +297,13 @@ mod tests {
     }
 
     #[test]
+    fn only_streams_and_backups_take_as_long_as_they_take() {
+        let unbounded: Vec<_> =
+            ROUTES.iter().filter(|route| route.rate == Rate::Batch).map(|route| route.path).collect();
+        assert_eq!(unbounded, ["/v1/certificates/batch", "/v1/verifications/batch", "/v1/backups"]);
+    }
+
+    #[test]
     fn a_route_that_takes_nothing_reads_nothing() {
         for route in ROUTES {
             assert_eq!(route.takes.media == Media::Nothing, route.body_max == NONE, "{}", route.path);
