@@ -14,4 +14,5 @@ mod main_job;
 mod secrets;
 mod source;
 mod tidy;
+mod trust;
 mod world;
