@@ -66,6 +66,15 @@ struct Kept {
     audit: Audit,
 }
 
+/// An audit while it reads.
+struct Reading {
+    audit: Audit,
+    due: Due,
+    /// The size of the log at which it is kept for the next audit.
+    keep_at: u64,
+    keep: Option<Audit>,
+}
+
 impl AuditCommand {
     /// An audit that keeps its state.
     pub(super) fn new(place: &str, anchors: Anchors, state: PathBuf) -> Self {
@@ -100,9 +109,10 @@ impl AuditCommand {
             (None, Source::Folder(_)) => newest(&source, &head).await?,
             _ => at,
         };
-        let mut due = Due::new(lists.iter().map(|(number, list)| (*number, list.log().size())), fetched);
-        let mut keep = None;
-        self.read_entries(&source, &head, &mut audit, &stops, keep_at, &mut keep, &mut due).await?;
+        let due = Due::new(lists.iter().map(|(number, list)| (*number, list.log().size())), fetched);
+        let mut reading = Reading { audit, due, keep_at, keep: None };
+        self.read_entries(&source, &head, &stops, &mut reading).await?;
+        let Reading { audit, due, keep, .. } = reading;
         check_all_published(&audit, &lists, &head)?;
         due.check(|list, slot| {
             let (_, published) = lists.iter().find(|(number, _)| *number == list)?;
@@ -125,12 +135,10 @@ impl AuditCommand {
         &self,
         source: &Source,
         head: &Head,
-        audit: &mut Audit,
         stops: &BTreeMap<u64, Vec<Promise>>,
-        keep_at: u64,
-        keep: &mut Option<Audit>,
-        due: &mut Due,
+        reading: &mut Reading,
     ) -> Result<(), Failure> {
+        let Reading { audit, due, keep_at, keep } = reading;
         let size = head.checkpoint.size();
         let bar = report::progress(size, "entries");
         let mut tiles = Tiles::from(audit.size());
@@ -138,7 +146,7 @@ impl AuditCommand {
             for promise in stops.get(&audit.size()).into_iter().flatten() {
                 promise.check(audit)?;
             }
-            if audit.size() == keep_at {
+            if audit.size() == *keep_at {
                 *keep = Some(audit.clone());
             }
             Ok(())
