@@ -65,7 +65,7 @@ pub(super) struct Config {
     pub(super) mode: Mode,
     /// The operator's name, as it stands in the x509.
     pub(super) operator: String,
-    /// The log's number: 0, and one more after each `restore --accept-loss`.
+    /// The log's number when the vault is new. Later the database knows it.
     #[serde(default)]
     pub(super) log: u32,
     /// Folder of the key store.

@@ -13,6 +13,7 @@ use crate::store::StoreError;
 use crate::store::head_lock::LockError;
 use crate::vault::VaultError;
 use crate::vault::opening::OpenError;
+use crate::vault::restore::RestoreError;
 use crate::vault::token::TokenError;
 
 impl From<KeyStoreError> for Failure {
@@ -52,6 +53,16 @@ impl From<TrustError> for Failure {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         Self::refused(&error).maybe_hint(error.hint())
+    }
+}
+
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Self {
+        let failure = match error {
+            RestoreError::Store(_) | RestoreError::Signer => Self::unknown(&error),
+            _ => Self::refused(&error),
+        };
+        failure.maybe_hint(error.hint())
     }
 }
 

@@ -10,6 +10,8 @@
 //!
 //! A crash before 5 leaves a directory that is no vault: remove it and begin again.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -85,7 +87,8 @@ pub(super) fn create(
 ) -> Result<(), Failure> {
     check_url(config)?;
     let failed = |error: std::io::Error| Failure::file(dir, &error);
-    std::fs::create_dir_all(dir).map_err(failed)?;
+    // What lies in it is sealed, but who issued how much is nobody's business either.
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
     if std::fs::read_dir(dir).map_err(failed)?.next().is_some() {
         return Err(
             Failure::refused(format!("`{}` is not empty", dir.display())).hint("name a new directory")

@@ -30,6 +30,7 @@ mod keys;
 mod log;
 mod open;
 mod report;
+mod restore;
 pub mod sample;
 mod sample_file;
 mod serve;
@@ -93,7 +94,7 @@ enum Command {
     Backup(backup::Backup),
     /// Put a backup in the place of a vault's database
     #[command(after_help = "Example: kabao restore --from /backups/2026-03-03 --dir /var/lib/kabao")]
-    Restore(backup::Restore),
+    Restore(restore::Restore),
     /// Mint a bearer token with the vault's key store
     #[command(after_help = "Example: kabao token --dir /var/lib/kabao --registration auditor")]
     Token(token::Token),

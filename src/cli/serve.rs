@@ -70,11 +70,6 @@ impl Serve {
             limits.rates = None;
         }
         let app = app(&config, &vault, limits, None);
-        tracing::info!(
-            listen = %listener.local_addr().map(|address| address.to_string()).unwrap_or_default(),
-            log.size = vault.health().log_size,
-            "serving"
-        );
         match until_end(listener, &config, app, &vault)? {
             Ended::Asked => Ok(()),
             Ended::Stopped => {
@@ -119,6 +114,12 @@ pub(super) fn until_end(
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (told, heard) = tokio::sync::oneshot::channel();
         let mut signals = Signals::listen()?;
+        // Whoever reads this may ask us to end: we listen for that already.
+        tracing::info!(
+            listen = %listener.local_addr().map(|address| address.to_string()).unwrap_or_default(),
+            log.size = vault.health().log_size,
+            "serving"
+        );
         let watched = Arc::clone(vault);
         let shutdown = async move {
             let ended = tokio::select! {

@@ -127,6 +127,11 @@ impl Trusted {
         &self.bundle
     }
 
+    /// The address of a list, by its number.
+    pub(super) fn list_uri(&self, list: u32) -> String {
+        format!("{}/{list}", self.bundle.content().status_base)
+    }
+
     /// Takes a status list that one of the bundle's keys signed; of two for one address the newer
     /// stays. One that is out of date is kept as such: what it says is then stale, not unknown.
     pub(super) fn take_list(&mut self, token: &str) -> Result<(), Failure> {

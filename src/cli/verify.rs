@@ -18,7 +18,9 @@ use crate::catalog::Catalog;
 use crate::credential::offline::{UnverifiedOfflineCode, VerifiedOfflineCode};
 use crate::credential::qr;
 use crate::credential::show_key::KnownShowKeys;
-use crate::credential::verify::{Parts, Policy, UnverifiedCredential};
+use crate::credential::verify::{
+    Parts, Policy, StatusAnswer, StatusSource, UnverifiedCredential, check_status,
+};
 use crate::domain::time::UnixTime;
 use crate::domain::verdict::{Check, Decision, Reason, Verdict};
 use crate::vault::clock::{Clock, SystemClock};
@@ -172,7 +174,16 @@ pub(super) fn judge_code(
 ) -> Result<(Verdict, Option<VerifiedOfflineCode>), Failure> {
     let code = UnverifiedOfflineCode::parse(text)
         .map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
-    let (parts, verified) = code.verify(trusted, known, anchors.keys(), at);
+    let (mut parts, mut verified) = code.verify(trusted, known, anchors.keys(), at);
+    // A list at hand that is newer than the stapled status may know of an end.
+    if let Some(code) = &verified {
+        let (list, index) = code.status_reference();
+        let listed = trusted.status(&trusted.list_uri(list), index);
+        if matches!(listed, StatusAnswer::Value { value: 1.., as_of } if as_of >= code.good_at()) {
+            parts.status = check_status(listed);
+            verified = None;
+        }
+    }
     Ok((parts.verdict(Check::new(Reason::AskingNone)), verified))
 }
 

@@ -223,7 +223,9 @@ impl QrError {
     /// What the reader can do about it, if anything.
     pub fn hint(self) -> Option<&'static str> {
         match self {
-            Self::ImageTooLarge => Some("send a smaller picture: at most 20 MiB and 25 million pixels"),
+            Self::ImageTooLarge => {
+                Some("send a smaller picture: at most 20 MiB, 25 million pixels and 64 MiB unpacked")
+            }
             Self::NoCode => Some("take the picture again, straight and sharp, with the white border"),
             Self::NotAnImage => Some("send a PNG or a JPEG"),
             Self::TooLong => Some("show fewer fields"),
@@ -260,6 +262,9 @@ fn read_image(bytes: &[u8], pixels_max: u64) -> Result<image::GrayImage, QrError
     if u64::from(width) * u64::from(height) > pixels_max {
         return Err(QrError::ImageTooLarge);
     }
+    if decoder.total_bytes() > UNPACKED_BYTES_MAX {
+        return Err(QrError::ImageTooLarge);
+    }
     let picture = DynamicImage::from_decoder(decoder).map_err(|_| QrError::NotAnImage)?;
     if !picture.color().has_alpha() {
         return Ok(picture.into_luma8());
@@ -288,6 +293,9 @@ pub const IMAGE_BYTES_MAX: usize = 20 << 20;
 
 /// Pixels of a picture (T23).
 const PIXELS_MAX: u64 = 25_000_000;
+
+/// Bytes of a picture when it is unpacked: two at a time must fit in small machines. Our own choice.
+const UNPACKED_BYTES_MAX: u64 = 64 << 20;
 
 /// Codes read in one picture. Our own choice.
 const CODES_MAX: usize = 16;
@@ -365,6 +373,12 @@ mod tests {
         for bytes in [&b""[..], b"GIF89a", b"hello", &png[..40]] {
             assert_eq!(read(bytes), Err(QrError::NotAnImage));
         }
+        // Few enough pixels, but of eight bytes each; all alike, so the file is small.
+        let mut heavy = Vec::new();
+        DynamicImage::new_rgba16(4_000, 2_200)
+            .write_to(&mut Cursor::new(&mut heavy), ImageFormat::Png)
+            .unwrap();
+        assert_eq!(read(&heavy), Err(QrError::ImageTooLarge));
         let mut blank = Vec::new();
         DynamicImage::new_luma8(64, 64).write_to(&mut Cursor::new(&mut blank), ImageFormat::Png).unwrap();
         assert_eq!(read(&blank), Err(QrError::NoCode));

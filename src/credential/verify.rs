@@ -440,7 +440,8 @@ fn key_validity(trusted: &TrustedIssuerKey, issued_at: UnixTime, logged_at: Opti
     }
 }
 
-pub(super) fn check_status(answer: StatusAnswer) -> Check {
+/// The check that an answer about the status gives.
+pub fn check_status(answer: StatusAnswer) -> Check {
     let (reason, as_of) = match answer {
         StatusAnswer::Stale { as_of } => (Reason::StatusStale, Some(as_of)),
         StatusAnswer::Value { value: 0, .. } => (Reason::StatusActive, None),

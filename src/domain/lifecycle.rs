@@ -294,6 +294,8 @@ pub enum ReasonCode {
     NotFulfilled,
     /// Renewed.
     Renewal,
+    /// Its status was published before a loss of data; what was done is not known.
+    Restored,
     /// A sanction.
     Sanction,
     /// The reason for a suspension is gone.
@@ -304,7 +306,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::CourtOrder,
         Self::DataChange,
         Self::Error,
@@ -316,6 +318,7 @@ impl ReasonCode {
         Self::Moved,
         Self::NotFulfilled,
         Self::Renewal,
+        Self::Restored,
         Self::Sanction,
         Self::Settled,
         Self::UnderReview,
@@ -335,6 +338,7 @@ impl ReasonCode {
             Self::Moved => "moved",
             Self::NotFulfilled => "not-fulfilled",
             Self::Renewal => "renewal",
+            Self::Restored => "restored",
             Self::Sanction => "sanction",
             Self::Settled => "settled",
             Self::UnderReview => "under-review",
@@ -355,6 +359,7 @@ impl ReasonCode {
             Self::Moved => "迁出",
             Self::NotFulfilled => "不再具备条件",
             Self::Renewal => "延续或换发",
+            Self::Restored => "数据恢复",
             Self::Sanction => "行政处罚",
             Self::Settled => "暂停事由消除",
             Self::UnderReview => "核查中",

@@ -5,16 +5,19 @@
 //! head not finished, idle between requests, reader not reading. What happens inside a
 //! request is bounded by `limits`. HTTP/1.1 only: fewer ways to be flooded.
 //!
+//! A head that is not HTTP, or too long, is answered by hyper itself, bare: 400 or 431 with no
+//! body and the connection closed. hyper 1 offers no hook there, so these two are the only
+//! answers that are no problem (RFC 9457), are not counted and have no line in the log.
+//!
 //! When the service stops, the door closes first; then requests being served get their
 //! time; then what is left is cut off.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -39,6 +42,7 @@ use tower::ServiceExt;
 
 use super::limits::Limits;
 use super::limits::neighbourhood;
+use super::seats::{Seat, Seats};
 
 /// The address at the other end of the socket.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +61,7 @@ impl Door {
     /// Lets connections in until `stop`, then drains what is being served.
     pub(super) async fn keep(self, router: Router, stop: CancellationToken) {
         let room = Arc::new(Semaphore::new(self.limits.connections));
-        let addresses = Arc::new(Addresses::default());
+        let addresses = Arc::new(Seats::default());
         let cut = CancellationToken::new();
         let connections = TaskTracker::new();
         loop {
@@ -76,7 +80,8 @@ impl Door {
             };
             // Beyond the bounds a connection is closed at once, which costs us nothing more.
             let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
-            let Some(seat) = addresses.seat(peer.ip(), self.limits.connections_per_address) else { continue };
+            let seat = addresses.take(neighbourhood(peer.ip()), self.limits.connections_per_address);
+            let Some(seat) = seat else { continue };
             self.open.fetch_add(1, Ordering::Relaxed);
             let guest = Guest { _place: place, _seat: seat, open: Arc::clone(&self.open) };
             let connection = Connection {
@@ -108,7 +113,7 @@ impl Door {
 /// What a connection takes up while it is open.
 struct Guest {
     _place: OwnedSemaphorePermit,
-    _seat: Seat,
+    _seat: Seat<IpAddr>,
     open: Arc<AtomicU64>,
 }
 
@@ -320,41 +325,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         let this = &mut *self;
         let outcome = Pin::new(&mut this.stream).poll_shutdown(context);
         this.stalled(outcome, context)
-    }
-}
-
-/// How many connections each address has.
-#[derive(Default)]
-struct Addresses(Mutex<HashMap<IpAddr, usize>>);
-
-impl Addresses {
-    fn seat(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<Seat> {
-        let address = neighbourhood(address);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if *count >= most {
-            return None;
-        }
-        *count += 1;
-        Some(Seat { addresses: Arc::clone(self), address })
-    }
-}
-
-/// One connection of one address.
-struct Seat {
-    addresses: Arc<Addresses>,
-    address: IpAddr,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut counts = self.addresses.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
     }
 }
 

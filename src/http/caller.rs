@@ -2,7 +2,8 @@
 //!
 //! The vault checks the token and that its registration is still active, at every call.
 //! A handler's [`Who`] can only have come through [`admit`]. A missing token, a forged
-//! one and an expired one get the same answer.
+//! one and an expired one get the same answer. Where tokens cannot be checked nobody is
+//! told that theirs is bad.
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -11,7 +12,9 @@ use axum::http::request::Parts;
 
 use super::App;
 use super::problem::Problem;
+use crate::vault::Vault;
 use crate::vault::guard::{Caller, Role};
+use crate::vault::token::TokenError;
 
 /// The caller, admitted to this route.
 #[derive(Clone)]
@@ -26,18 +29,49 @@ impl FromRequestParts<App> for Who {
     }
 }
 
+/// The caller of a stream, who must remain admitted as long as it lasts.
+pub(super) struct Standing {
+    token: String,
+    /// As admitted when the stream began.
+    pub(super) caller: Caller,
+}
+
+impl FromRequestParts<App> for Standing {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Who(caller) = Who::from_request_parts(parts, app).await?;
+        let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?.to_string();
+        Ok(Self { token, caller })
+    }
+}
+
+impl Standing {
+    /// Whether the token still stands for this caller: in time, and not withdrawn since.
+    pub(super) fn holds(&self, vault: &Vault) -> bool {
+        vault.admit_token(&self.token).is_ok_and(|caller| caller == self.caller)
+    }
+}
+
 /// The caller whose token the request bears, if one of these roles is theirs.
 ///
 /// # Errors
-/// 401 without a token that is accepted, 403 for another role.
+/// 401 without a token that is accepted, 403 for another role, 503 when tokens cannot be checked.
 pub(super) async fn admit(app: &App, headers: &HeaderMap, roles: &'static [Role]) -> Result<Caller, Problem> {
     let token = bearer(headers).ok_or_else(Problem::unauthenticated)?.to_string();
     let caller = app.run(move |vault| vault.admit_token(&token)).await?;
-    let caller = caller.map_err(|error| {
-        tracing::debug!(error.code = error.code(), "a token was refused");
-        Problem::unauthenticated()
-    })?;
+    let caller = caller.map_err(refused)?;
     if roles.contains(&caller.role) { Ok(caller) } else { Err(Problem::forbidden()) }
+}
+
+fn refused(error: TokenError) -> Problem {
+    match error {
+        TokenError::Refused => Problem::unauthenticated(),
+        TokenError::Unavailable => {
+            tracing::error!(error.code = error.code(), "{error}");
+            Problem::not_ready("tokens cannot be checked now")
+        }
+    }
 }
 
 /// The token of the one `Authorization: Bearer` header.
@@ -64,6 +98,14 @@ mod tests {
             headers.append(AUTHORIZATION, value.parse().unwrap());
         }
         assert_eq!(bearer(&headers), expected);
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_checked_is_not_called_bad() {
+        assert_eq!(refused(TokenError::Refused).status().as_u16(), 401);
+        let problem = refused(TokenError::Unavailable);
+        assert_eq!((problem.status().as_u16(), problem.code()), (503, "http/not-ready"));
+        assert!(problem.written("r").headers().contains_key("retry-after"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::App;
 use super::body::{Identifier, Json, Pairs, RequestKey};
-use super::caller::Who;
+use super::caller::{Standing, Who};
 use super::ndjson::{self, Answer, Row, Rows};
 use super::problem::Problem;
 use super::wire::{
@@ -39,11 +39,12 @@ pub(super) async fn issue(
 /// `POST /v1/certificates/batch`.
 pub(super) async fn batch(
     State(app): State<App>,
-    Who(caller): Who,
+    standing: Standing,
     RequestKey(key): RequestKey,
     body: Body,
 ) -> Response {
-    ndjson::answer(app, IssueRows { caller, key }, body)
+    let rows = IssueRows { caller: standing.caller.clone(), key };
+    ndjson::answer(app, standing, rows, body)
 }
 
 /// `GET /v1/certificates/{identifier}`.

@@ -1,10 +1,12 @@
 //! Bounds on what a caller may use: bytes, time, frequency, company.
 //!
-//! [`gate`] stands before every handler. In this order, and before a byte of the body is
-//! read: the frequency by address, the caller and the role (`caller`), the frequency by
-//! caller, room for one more request, the form and declared size of the body, the
-//! `Idempotency-Key`. Then the handler runs within its time. The room stays taken until
-//! the last byte of the answer has left.
+//! [`address`] counts whoever asks, for whatever. [`gate`] stands before every handler: in
+//! this order, and before a byte of the body is read, room for one more request, the
+//! caller and the role (`caller`), the frequency by caller, a seat for a stream, the form
+//! and declared size of the body, the `Idempotency-Key`. So tokens are checked in the
+//! room that there is, and no flood of bad ones takes more. Checks and handler run within
+//! the request's time, but for streams and backups: there only the checks do. The room
+//! stays taken until the last byte of the answer has left.
 //!
 //! The address is the socket's. Behind a proxy every caller has the proxy's, so there the
 //! proxy limits by address and `Limits::rates` must be wide.
@@ -29,7 +31,8 @@ use super::accept::Peer;
 use super::body;
 use super::caller;
 use super::problem::Problem;
-use super::router::{Access, Media, Route};
+use super::router::{Access, Key, Media, Route};
+use super::seats::{Seat, Seats};
 
 /// What the operator allows. The default is for one machine on a public network.
 #[derive(Clone, Debug)]
@@ -42,9 +45,9 @@ pub struct Limits {
     pub idle: Duration,
     /// For a TLS handshake.
     pub tls_handshake: Duration,
-    /// For a whole request, but for streams.
+    /// For a whole request, but for streams and backups.
     pub request: Duration,
-    /// For the next byte of a stream that comes in.
+    /// For the next byte of a stream that comes in; twice as long for a whole line.
     pub stream_read: Duration,
     /// For a reader that does not read.
     pub write: Duration,
@@ -85,7 +88,7 @@ impl Default for Limits {
 /// The classes by which frequency is counted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Rate {
-    /// Streams of many rows.
+    /// Streams of many rows, and backups: work that takes as long as it takes.
     Batch,
     /// Pictures that cost work.
     Draw,
@@ -166,6 +169,9 @@ pub(super) struct Gates {
     rates: Option<Limiters>,
     room: Arc<Semaphore>,
     hands: Arc<Semaphore>,
+    easels: Arc<Semaphore>,
+    copies: Arc<Semaphore>,
+    streams: Arc<Seats<String>>,
     clock: DefaultClock,
 }
 
@@ -198,6 +204,9 @@ impl Gates {
             rates,
             room: Arc::new(Semaphore::new(limits.requests)),
             hands: Arc::new(Semaphore::new(limits.hands)),
+            easels: Arc::new(Semaphore::new(PICTURES_MAX)),
+            copies: Arc::new(Semaphore::new(1)),
+            streams: Arc::default(),
             clock: DefaultClock::default(),
         }
     }
@@ -205,6 +214,16 @@ impl Gates {
     /// The hands that do the vault's work.
     pub(super) fn hands(&self) -> Arc<Semaphore> {
         Arc::clone(&self.hands)
+    }
+
+    /// Room for pictures that are decoded or drawn.
+    pub(super) fn easels(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.easels)
+    }
+
+    /// Room for one backup at a time.
+    pub(super) fn copies(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.copies)
     }
 
     /// How many requests are being served.
@@ -236,6 +255,11 @@ impl Gates {
         outcome.map_err(|until| self.wait(until.wait_time_from(self.clock.now())))
     }
 
+    /// A seat for one more stream of this caller.
+    fn stream(&self, who: &str) -> Result<Seat<String>, Problem> {
+        self.streams.take(who.to_string(), STREAMS_MAX).ok_or_else(|| Problem::too_many_streams(STREAMS_MAX))
+    }
+
     #[expect(clippy::unused_self, reason = "reads as what the gate answers")]
     fn wait(&self, wait: Duration) -> Problem {
         Problem::too_many(wait.as_secs().saturating_add(1))
@@ -260,6 +284,14 @@ impl Gates {
     }
 }
 
+/// Counts every request by its address, also one for a path that is not there.
+pub(super) async fn address(State(app): State<App>, request: Request, next: Next) -> Response {
+    match app.gates().address(peer(&request)) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
 /// What stands before every handler.
 pub(super) async fn gate(
     State((app, route)): State<(App, &'static Route)>,
@@ -274,17 +306,41 @@ pub(super) async fn gate(
     response
 }
 
-async fn pass(
+async fn pass(app: &App, route: &'static Route, request: Request, next: Next) -> Result<Response, Problem> {
+    if route.who == Access::Demo && app.demo().is_none() {
+        return Err(Problem::no_such_route());
+    }
+    let room = Arc::clone(&app.gates().room).try_acquire_owned().map_err(|_| Problem::busy())?;
+    let time = app.limits().request;
+    let (response, seat) = if route.rate == Rate::Batch {
+        let checked = tokio::time::timeout(time, check(app, route, request)).await;
+        let (request, seat) = checked.map_err(|_| Problem::timeout())??;
+        (next.run(request).await, seat)
+    } else {
+        let whole = async {
+            let (request, seat) = check(app, route, request).await?;
+            Ok::<_, Problem>((next.run(request).await, seat))
+        };
+        tokio::time::timeout(time, whole).await.map_err(|_| Problem::timeout())??
+    };
+    // Room and seat are taken until the body is dropped, which is after its last byte.
+    let held = (room, seat);
+    Ok(response.map(|inner| {
+        Body::new(inner.map_frame(move |frame| {
+            let _ = &held;
+            frame
+        }))
+    }))
+}
+
+/// Who asks, how often, and what the head says: what is let in, and the seat of a stream.
+async fn check(
     app: &App,
     route: &'static Route,
     mut request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    let address = request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
-    app.gates().address(address)?;
+) -> Result<(Request, Option<Seat<String>>), Problem> {
     let who = match route.who {
-        Access::Demo if app.demo().is_none() => return Err(Problem::no_such_route()),
-        Access::Demo | Access::Public => neighbourhood(address).to_string(),
+        Access::Demo | Access::Public => neighbourhood(peer(&request)).to_string(),
         Access::Roles(roles) => {
             let caller = caller::admit(app, request.headers(), roles).await?;
             let who = caller.id.clone();
@@ -293,26 +349,16 @@ async fn pass(
         }
     };
     app.gates().class(route.rate, &who)?;
-    let room = Arc::clone(&app.gates().room).try_acquire_owned().map_err(|_| Problem::busy())?;
     check_head(route, &request)?;
-    let streams = route.takes.media == Media::Ndjson;
-    let request = if streams {
-        request
-    } else {
-        request.map(|inner| Body::new(http_body_util::Limited::new(inner, route.body_max)))
-    };
-    let response = if streams {
-        next.run(request).await
-    } else {
-        tokio::time::timeout(app.limits().request, next.run(request)).await.map_err(|_| Problem::timeout())?
-    };
-    // The room is taken until the body is dropped, which is after its last byte.
-    Ok(response.map(|inner| {
-        Body::new(inner.map_frame(move |frame| {
-            let _ = &room;
-            frame
-        }))
-    }))
+    if route.takes.media == Media::Ndjson {
+        return Ok((request, Some(app.gates().stream(&who)?)));
+    }
+    let limited = |inner| Body::new(http_body_util::Limited::new(inner, route.body_max));
+    Ok((request.map(limited), None))
+}
+
+fn peer(request: &Request) -> IpAddr {
+    request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0)
 }
 
 /// What a request's head says of its body, and its key.
@@ -334,7 +380,12 @@ fn check_head(route: &Route, request: &Request) -> Result<(), Problem> {
             return Err(Problem::content_type(taken));
         }
     }
-    if route.key == super::router::Key::Keyed && body::idempotency_key(headers).is_none() {
+    let needed = match route.key {
+        Key::Keyed => true,
+        Key::Optional => headers.contains_key("idempotency-key"),
+        Key::Plain => false,
+    };
+    if needed && body::idempotency_key(headers).is_none() {
         return Err(Problem::key_missing());
     }
     Ok(())
@@ -350,6 +401,12 @@ pub(super) fn neighbourhood(address: IpAddr) -> IpAddr {
         }
     }
 }
+
+/// Pictures decoded or drawn at once: each may need some hundred megabytes.
+const PICTURES_MAX: usize = 2;
+
+/// Streams that one caller may have open.
+const STREAMS_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -2,8 +2,8 @@
 //!
 //! An [`App`] is an open vault with its limits; [`Running`] serves it. Every request
 //! passes, from outside in: [`accept`] (sockets and their deadlines), `observe` (name,
-//! count, line, problems), [`limits`] (frequency, caller and role, room, size, key,
-//! time), its handler (understand, do, answer), and the vault, which decides.
+//! count, line, problems), [`limits`] (frequency, room, time, caller and role, size,
+//! key), its handler (understand, do, answer), and the vault, which decides.
 //!
 //! # Reading order
 //!
@@ -32,6 +32,7 @@ mod observe;
 mod pages;
 mod publications;
 mod registrations;
+mod seats;
 mod token;
 mod verify;
 mod wallet;
@@ -128,8 +129,19 @@ impl App {
         done.await.map_err(|_| Problem::fault())
     }
 
-    fn vault(&self) -> &Vault {
-        &self.0.vault
+    /// As [`App::run`], for verbs that decode or draw a picture: few at once, for their memory.
+    async fn run_picture<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Vault) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let easel = self.0.gates.easels().acquire_owned().await.map_err(|_| Problem::busy())?;
+        // With the verb, not with the request: one that was given up still needs its memory.
+        self.run(move |vault| {
+            let outcome = verb(vault);
+            drop(easel);
+            outcome
+        })
+        .await
     }
 
     fn limits(&self) -> &Limits {

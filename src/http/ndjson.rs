@@ -8,7 +8,11 @@
 //! A client must read results while it sends rows, or send batches whose results fit
 //! the socket's buffers (a few thousand rows).
 //!
-//! When the vault stops, the stream breaks off: what has no result is found out by
+//! Who dribbles a line is not waited for: within `Limits::stream_read` there must be the
+//! next byte, within twice that a whole line. The token is checked again for every group:
+//! a stream ends when its token ends, or its registration.
+//!
+//! When the vault stops, or the token ends, the stream breaks off: what has no result is found out by
 //! sending the batch again with the same key.
 
 use std::io;
@@ -21,10 +25,11 @@ use futures_util::stream;
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::App;
 use super::body;
+use super::caller::Standing;
 use super::problem::Problem;
 use super::router::Media;
 use crate::vault::Vault;
@@ -77,7 +82,7 @@ pub(super) fn line(result: &impl Serialize) -> Vec<u8> {
 }
 
 /// The answer to a stream: results, as rows come in.
-pub(super) fn answer(app: App, rows: impl Rows, body: Body) -> Response {
+pub(super) fn answer(app: App, standing: Standing, rows: impl Rows, body: Body) -> Response {
     let wait = app.limits().stream_read;
     let lines = Lines {
         body,
@@ -88,21 +93,27 @@ pub(super) fn answer(app: App, rows: impl Rows, body: Body) -> Response {
         number: 0,
         ended: Ended::No,
     };
-    let state = Some((app, Arc::new(rows), lines));
+    let state = Some((app, Arc::new(Work { standing, rows }), lines));
     let results = stream::unfold(state, |state| async {
-        let (app, rows, mut lines) = state?;
+        let (app, work, mut lines) = state?;
         let group = match lines.group().await {
             Ok(group) if group.is_empty() => return None,
             Ok(group) => group,
             Err(error) => return Some((Err(error), None)),
         };
-        let (text, whole) = work(&app, &rows, group).await;
+        let (text, whole) = results(&app, &work, group).await;
         match whole {
-            Whole::Yes => Some((Ok(Bytes::from(text)), Some((app, rows, lines)))),
+            Whole::Yes => Some((Ok(Bytes::from(text)), Some((app, work, lines)))),
             Whole::No => Some((Err(io::ErrorKind::ConnectionAborted.into()), None)),
         }
     });
     body::typed(Media::Ndjson, Body::from_stream(results))
+}
+
+/// What is done, as long as who asked for it may ask.
+struct Work<R> {
+    standing: Standing,
+    rows: R,
 }
 
 enum Whole {
@@ -111,15 +122,14 @@ enum Whole {
 }
 
 /// Does the work of one group; what was turned away for want of room is tried again.
-async fn work<R: Rows>(app: &App, rows: &Arc<R>, group: Vec<Row>) -> (Vec<u8>, Whole) {
+async fn results<R: Rows>(app: &App, work: &Arc<Work<R>>, group: Vec<Row>) -> (Vec<u8>, Whole) {
     let mut results: Vec<Option<Vec<u8>>> = vec![None; group.len()];
     let mut waiting: Vec<(usize, Row)> = group.into_iter().enumerate().collect();
     for attempt in 0..=ATTEMPTS_MAX {
         let batch: Vec<Row> = waiting.iter().map(|(_, row)| row.clone()).collect();
-        let rows = Arc::clone(rows);
-        let Ok(answers) = app.run(move |vault| rows.work(vault, batch)).await else {
-            return (vec![], Whole::No);
-        };
+        let work = Arc::clone(work);
+        let verb = move |vault: &Vault| work.standing.holds(vault).then(|| work.rows.work(vault, batch));
+        let Ok(Some(answers)) = app.run(verb).await else { return (vec![], Whole::No) };
         let mut later = Vec::new();
         for ((place, row), answer) in waiting.into_iter().zip(answers) {
             match answer {
@@ -167,13 +177,23 @@ impl Lines {
     /// The next rows: as many as a group holds, or fewer when no more come for a moment. None at the end.
     async fn group(&mut self) -> io::Result<Vec<Row>> {
         let mut rows = Vec::new();
+        let line_by = Instant::now() + self.wait * LINE_WAITS;
+        let mut group_by = None;
         loop {
             self.split(&mut rows);
             if rows.len() >= GROUP || (self.ended == Ended::Yes && self.buffer.is_empty()) {
                 return Ok(rows);
             }
-            let wait = if rows.is_empty() { self.wait } else { LINGER };
-            match timeout(wait, self.body.frame()).await {
+            let until = if rows.is_empty() {
+                line_by.min(Instant::now() + self.wait)
+            } else {
+                *group_by.get_or_insert_with(|| Instant::now() + LINGER)
+            };
+            match timeout_at(until, self.body.frame()).await {
+                // A body that always has more, yet never a row.
+                Ok(Some(Ok(_))) if rows.is_empty() && Instant::now() >= line_by => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
                 Ok(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
                         self.buffer.extend_from_slice(&data);
@@ -239,6 +259,9 @@ const GROUP: usize = 256;
 
 /// Bytes of one row: as one certificate sent alone.
 pub(super) const LINE_BYTES_MAX: usize = 256 * 1024;
+
+/// How many times as long as for the next byte we wait for a whole line.
+const LINE_WAITS: u32 = 2;
 
 /// How long a group that has begun waits for more.
 const LINGER: Duration = Duration::from_millis(20);
@@ -309,6 +332,30 @@ mod tests {
         let expected: Vec<(u64, Option<&str>)> =
             (1..).zip(names.iter().map(|name| Some(name.as_str()))).collect();
         check(&text, &expected).await;
+    }
+
+    #[tokio::test]
+    async fn a_line_that_dribbles_is_not_waited_for_and_holds_up_no_row_before_it() {
+        let pause = Duration::from_millis(20);
+        let dribble = stream::unfold(0_u32, move |place| async move {
+            tokio::time::sleep(pause).await;
+            let piece = if place == 0 { "1\n" } else { "x" };
+            Some((Ok::<_, io::Error>(Bytes::from_static(piece.as_bytes())), place + 1))
+        });
+        let mut lines = Lines {
+            body: Body::from_stream(dribble),
+            wait: 5 * pause,
+            buffer: vec![],
+            looked: 0,
+            skipping: Skipping::No,
+            number: 0,
+            ended: Ended::No,
+        };
+        let long = Duration::from_secs(20);
+        let first = tokio::time::timeout(long, lines.group()).await.unwrap().unwrap();
+        assert_eq!(first.len(), 1);
+        let rest = tokio::time::timeout(long, lines.group()).await.unwrap();
+        assert_eq!(rest.err().map(|error| error.kind()), Some(io::ErrorKind::TimedOut));
     }
 
     #[tokio::test]

@@ -111,10 +111,10 @@ fn parameters(route: &Route) -> Value {
             "description": path_words(name), "schema": { "type": "string" },
         }));
     }
-    if route.key == Key::Keyed {
+    if route.key != Key::Plain {
         parameters.push(json!({
-            "name": "Idempotency-Key", "in": "header", "required": true,
-            "description": "New and random for each request; the same request sent again with the same key answers the same",
+            "name": "Idempotency-Key", "in": "header", "required": route.key == Key::Keyed,
+            "description": key_words(route),
             "schema": { "type": "string", "minLength": 1, "maxLength": 128 },
         }));
     }
@@ -124,6 +124,25 @@ fn parameters(route: &Route) -> Value {
         }));
     }
     Value::Array(parameters)
+}
+
+/// What sending a request again does.
+fn key_words(route: &Route) -> &'static str {
+    match route.name {
+        "registrations_register" => {
+            "Accepted and not needed: a registration is idempotent by its `id`; sent again, it is the same registration"
+        }
+        "wallet_show" | "wallet_show_offline" => {
+            "Accepted and not needed: codes are kept nowhere, so a request sent again makes another code; \
+             the one before ends by itself"
+        }
+        "backups_make" => {
+            "New and random for each backup; the same name sent again with the same key answers 201 once the backup is whole"
+        }
+        _ => {
+            "New and random for each request; the same request sent again with the same key answers the same"
+        }
+    }
 }
 
 fn path_words(name: &str) -> &'static str {
@@ -271,6 +290,20 @@ mod tests {
         assert_eq!(issue["x-roles"], json!(["officer"]));
         assert_eq!(issue["parameters"][0]["name"], "Idempotency-Key");
         assert!(document["paths"]["/trust"]["get"].get("security").is_none());
+    }
+
+    #[test]
+    fn a_route_says_whether_it_needs_a_key_and_what_the_key_is_good_for() {
+        let document = document("http://localhost");
+        let key = |path: &str| document["paths"][path]["post"]["parameters"][0].clone();
+        assert_eq!(key("/v1/certificates")["required"], true);
+        for path in ["/v1/registrations", "/v1/wallet/showings", "/v1/wallet/offline"] {
+            assert_eq!(key(path)["name"], "Idempotency-Key", "{path}");
+            assert_eq!(key(path)["required"], false, "{path}");
+        }
+        assert!(key("/v1/registrations")["description"].as_str().unwrap().contains("idempotent by its `id`"));
+        let row = &document["components"]["schemas"]["VerificationRow"];
+        assert!(row["description"].as_str().unwrap().contains("Photos"), "{row}");
     }
 
     #[test]

@@ -190,6 +190,18 @@ impl Problem {
         .retry_after(wait_seconds.max(1))
     }
 
+    /// This caller has as many streams open as one may.
+    pub(super) fn too_many_streams(most: usize) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "http/too-many-streams",
+            "this caller has too many streams open",
+        )
+        .detail(format!("one caller may have {most} streams open"))
+        .hint("wait until one of them has ended, or send its rows in it")
+        .retry_after(1)
+    }
+
     /// No token, or none that is accepted; which of the two is not told.
     pub(super) fn unauthenticated() -> Self {
         let mut problem =
@@ -342,6 +354,7 @@ mod tests {
         check(Problem::content_type("application/json"), 415, "request/content-type");
         check(Problem::invalid_field("reason", "is unknown"), 422, "request/invalid");
         check(Problem::too_many(3), 429, "http/too-many-requests");
+        check(Problem::too_many_streams(4), 429, "http/too-many-streams");
         check(Problem::fault(), 500, "http/fault");
         check(Problem::busy(), 503, "http/busy");
         check(Problem::timeout(), 503, "http/timeout");

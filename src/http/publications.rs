@@ -19,11 +19,9 @@ use crate::vault::opening::WriterHealth;
 
 /// `GET /log/{log}/checkpoint`.
 pub(super) async fn checkpoint(State(app): State<App>, PathText(log): PathText) -> Result<Response, Problem> {
-    own_log(&app, &log)?;
-    let note = app.run(|vault| vault.checkpoint()).await?;
-    if note.is_empty() {
-        return Err(Problem::not_found());
-    }
+    let log = log_number(&log)?;
+    let note = app.run(move |vault| vault.checkpoint(log)).await??;
+    let note = note.filter(|note| !note.is_empty()).ok_or_else(Problem::not_found)?;
     Ok(cached(typed(Media::Text, note), "no-cache"))
 }
 
@@ -33,10 +31,20 @@ pub(super) async fn tile(
     path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
 ) -> Result<Response, Problem> {
     let Ok(Path((log, rest))) = path else { return Err(Problem::not_found()) };
-    own_log(&app, &log)?;
+    let log = log_number(&log)?;
     let path: TilePath = format!("tile/{rest}").parse().map_err(|_| Problem::not_found())?;
-    let bytes = app.run(move |vault| vault.tile(&path)).await??.ok_or_else(Problem::not_found)?;
+    let bytes = app.run(move |vault| vault.tile(log, &path)).await??.ok_or_else(Problem::not_found)?;
     Ok(cached(typed(Media::Octets, bytes), FOR_EVER))
+}
+
+/// `GET /log/{log}/loss-statement`.
+pub(super) async fn loss_statement(
+    State(app): State<App>,
+    PathText(log): PathText,
+) -> Result<Response, Problem> {
+    let log = log_number(&log)?;
+    let statement = app.run(move |vault| vault.loss_statement(log)).await??.ok_or_else(Problem::not_found)?;
+    Ok(cached(typed(Media::Jwt, statement), "public, max-age=300"))
 }
 
 /// `GET /status`.
@@ -117,8 +125,9 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     Ok(response)
 }
 
-fn own_log(app: &App, log: &str) -> Result<(), Problem> {
-    if log == app.vault().settings().log.to_string() { Ok(()) } else { Err(Problem::not_found()) }
+/// Logs that closed after a loss are served as well: whether it is here is the vault's to say.
+fn log_number(log: &str) -> Result<u16, Problem> {
+    log.parse().ok().filter(|number: &u16| number.to_string() == log).ok_or_else(Problem::not_found)
 }
 
 fn cached(mut response: Response, policy: &'static str) -> Response {

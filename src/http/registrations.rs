@@ -34,12 +34,11 @@ pub(super) async fn register(
 /// `GET /v1/registrations/{id}`.
 pub(super) async fn one(
     State(app): State<App>,
-    // The vault has no verb for one that asks who calls; the table of routes has.
-    Who(_): Who,
+    Who(caller): Who,
     PathText(id): PathText,
 ) -> Result<Json<RegistrationView>, Problem> {
-    let registration = app.run(move |vault| vault.registration(&id)).await??;
-    registration.map(|found| Json((&found).into())).ok_or_else(Problem::not_found)
+    let registration = app.run(move |vault| vault.registration_for(&caller, &id)).await??;
+    Ok(Json((&registration).into()))
 }
 
 /// `DELETE /v1/registrations/{id}`: bites on the next call.

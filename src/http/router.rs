@@ -65,11 +65,13 @@ pub enum Access {
     Roles(&'static [Role]),
 }
 
-/// Whether a request must carry an `Idempotency-Key`.
+/// Whether a request carries an `Idempotency-Key`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Key {
     /// It must.
     Keyed,
+    /// It may; `openapi` says for each route what it is good for.
+    Optional,
     /// It need not: sending it twice does no more than sending it once.
     Plain,
 }
@@ -190,21 +192,22 @@ routes! {
     GET    "/v1/wallet/certificates/{identifier}/face.svg"   [Holder]  NONE   Read   Plain Nothing() -> 200 Svg()                               wallet::face_svg     "Its face as SVG";
     GET    "/v1/wallet/certificates/{identifier}/face.png"   [Holder]  NONE   Draw   Plain Nothing() -> 200 Png()                               wallet::face_png     "Its face as PNG";
     GET    "/v1/wallet/certificates/{identifier}/credential" [Holder]  NONE   Read   Plain Nothing() -> 200 Text()                              wallet::credential   "Its credential as SD-JWT, every disclosure with it";
-    POST   "/v1/wallet/showings"                             [Holder]  SMALL  Show   Plain Json(ShowingBody) -> 201 Json(ShowingView)           wallet::show         "Show certificates (亮证): a code for one agency, once, within a minute";
+    POST   "/v1/wallet/showings"                             [Holder]  SMALL  Show   Optional Json(ShowingBody) -> 201 Json(ShowingView)           wallet::show         "Show certificates (亮证): a code for one agency, once, within a minute";
     DELETE "/v1/wallet/showings/{id}"                        [Holder]  NONE   Write  Plain Nothing() -> 204 Nothing()                           wallet::end_showing  "End a showing: its codes are void";
-    POST   "/v1/wallet/offline"                              [Holder]  SMALL  Show   Plain Json(OfflineBody) -> 201 Json(OfflineView)           wallet::show_offline "Show one certificate where there is no network: a signed text for five minutes";
+    POST   "/v1/wallet/offline"                              [Holder]  SMALL  Show   Optional Json(OfflineBody) -> 201 Json(OfflineView)           wallet::show_offline "Show one certificate where there is no network: a signed text for five minutes";
     GET    "/v1/wallet/accesses"                             [Holder]  NONE   Read   Plain Nothing() -> 200 Json(AccessPage)                    wallet::accesses     "Who looked, when, for which case, at which fields";
     POST   "/v1/verifications"                               [Clerk]   PHOTO  Verify Keyed Json(VerificationBody) -> 200 Json(VerificationView) verify::verify       "Verify what is shown: a verdict with reasons, the fields allowed, a signed receipt";
     POST   "/v1/verifications/batch"                         [Clerk]   STREAM Batch  Keyed Ndjson(VerificationRow) -> 200 Ndjson(VerificationResult) verify::batch   "Verify many: one JSON object a line, one verdict a line, in order";
     GET    "/v1/audit/revocations"                           [Auditor] NONE   Read   Plain Nothing() -> 200 Json(RevocationPage)                audit::revocations   "Every suspension, return and end in a span of time";
     GET    "/v1/registrations"              [SecurityAdministrator]    NONE   Read   Plain Nothing() -> 200 Json(RegistrationList)              registrations::list  "Who is registered";
-    POST   "/v1/registrations"              [SecurityAdministrator]    SMALL  Write  Plain Json(RegistrationBody) -> 201 Json(RegistrationView) registrations::register "Register a department's or agency's system, with its keys";
+    POST   "/v1/registrations"              [SecurityAdministrator]    SMALL  Write  Optional Json(RegistrationBody) -> 201 Json(RegistrationView) registrations::register "Register a department's or agency's system, with its keys";
     GET    "/v1/registrations/{id}"         [SecurityAdministrator]    NONE   Read   Plain Nothing() -> 200 Json(RegistrationView)              registrations::one   "One registration";
     DELETE "/v1/registrations/{id}"         [SecurityAdministrator]    NONE   Write  Plain Nothing() -> 204 Nothing()                           registrations::withdraw "Withdraw a registration; it bites on the next call";
     POST   "/v1/backups"                    [SystemAdministrator]      SMALL  Batch  Keyed Json(BackupBody) -> 201 Json(BackupView)                backups::make        "Copy the vault as it is now, while it runs";
     POST   "/oauth/token"                                    public    SMALL  Token  Plain Form(TokenForm) -> 200 Json(TokenView)               token::token         "A bearer token for a registered key (client_credentials, private_key_jwt)";
     GET    "/log/{log}/checkpoint"                           public    NONE   Public Plain Nothing() -> 200 Text()                              publications::checkpoint "The log's signed head (C2SP tlog-checkpoint)";
     GET    "/log/{log}/tile/{*path}"                         public    NONE   Public Plain Nothing() -> 200 Octets()                            publications::tile   "Tiles and entry bundles of the log (C2SP tlog-tiles)";
+    GET    "/log/{log}/loss-statement"                       public    NONE   Public Plain Nothing() -> 200 Jwt()                               publications::loss_statement "What was lost before this log began, signed by the log key; 404 of a log that began otherwise";
     GET    "/status"                                         public    NONE   Public Plain Nothing() -> 200 Json(StatusLists)                   publications::status_lists "Every status list";
     GET    "/status/{list}"                                  public    NONE   Public Plain Nothing() -> 200 StatusList()                        publications::status_list "A Token Status List as JWT";
     GET    "/trust"                                          public    NONE   Public Plain Nothing() -> 200 Jwt()                               publications::trust  "The signed trust bundle, for verifiers without a network";
@@ -237,6 +240,7 @@ pub(super) fn router(app: App) -> Router {
     router
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .fallback(|| async { Problem::no_such_route() })
+        .layer(middleware::from_fn_with_state(app.clone(), limits::address))
         .layer(middleware::from_fn_with_state(app.clone(), observe::request))
         .with_state(app)
 }
@@ -281,13 +285,14 @@ mod tests {
     }
 
     #[test]
-    fn every_post_that_writes_is_keyed() {
+    fn every_post_that_writes_takes_a_key() {
         // These make something that expires by itself, or are the same when sent twice.
-        let plain = ["/v1/wallet/showings", "/v1/wallet/offline", "/v1/registrations"];
+        let optional = ["/v1/wallet/showings", "/v1/wallet/offline", "/v1/registrations"];
         for route in
             ROUTES.iter().filter(|route| route.method == Method::POST && route.path.starts_with("/v1/"))
         {
-            assert_eq!(route.key == Key::Plain, plain.contains(&route.path), "{}", route.path);
+            let expected = if optional.contains(&route.path) { Key::Optional } else { Key::Keyed };
+            assert_eq!(route.key, expected, "{}", route.path);
         }
     }
 

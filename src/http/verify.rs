@@ -6,11 +6,12 @@ use axum::response::Response;
 
 use super::App;
 use super::body::{Json, RequestKey};
-use super::caller::Who;
+use super::caller::{Standing, Who};
 use super::ndjson::{self, Answer, Row, Rows};
 use super::problem::Problem;
 use super::wire::{VerificationBody, VerificationResult, VerificationRow, VerificationView};
 use crate::vault::guard::Caller;
+use crate::vault::verify::Presented;
 use crate::vault::{Vault, VaultError};
 
 /// `POST /v1/verifications`.
@@ -21,18 +22,22 @@ pub(super) async fn verify(
     Json(body): Json<VerificationBody>,
 ) -> Result<Json<VerificationView>, Problem> {
     let order = body.order(key)?;
-    let verification = app.run(move |vault| vault.verify(&caller, order)).await??;
+    let photo = matches!(order.presented, Presented::Image(_));
+    let verb = move |vault: &Vault| vault.verify(&caller, order);
+    let verification = if photo { app.run_picture(verb).await } else { app.run(verb).await };
+    let verification = verification??;
     Ok(Json((&verification).into()))
 }
 
 /// `POST /v1/verifications/batch`.
 pub(super) async fn batch(
     State(app): State<App>,
-    Who(caller): Who,
+    standing: Standing,
     RequestKey(key): RequestKey,
     body: Body,
 ) -> Response {
-    ndjson::answer(app, VerificationRows { caller, key }, body)
+    let rows = VerificationRows { caller: standing.caller.clone(), key };
+    ndjson::answer(app, standing, rows, body)
 }
 
 /// The rows of a batch of verifications.

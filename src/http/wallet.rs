@@ -71,7 +71,8 @@ pub(super) async fn face_png(
     let reveal = reveal(&mut query)?;
     let width = query.number("width", 200..=2_000, 1_000)?;
     query.finish()?;
-    let png = app.run(move |vault| vault.wallet_certificate(&caller, &identifier, reveal)?.face_png(width));
+    let png =
+        app.run_picture(move |vault| vault.wallet_certificate(&caller, &identifier, reveal)?.face_png(width));
     Ok(typed(Media::Png, png.await??))
 }
 

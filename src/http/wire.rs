@@ -119,7 +119,7 @@ pub(super) struct BackupBody {
 pub(super) struct BackupView {
     /// Its name.
     pub(super) name: String,
-    /// Entries in the released log when it was begun: it holds at least these.
+    /// Entries in its log.
     pub(super) log_size: u64,
 }
 

@@ -140,6 +140,25 @@ impl UnverifiedStatusToken {
         uri: &str,
         at: UnixTime,
     ) -> Result<VerifiedStatusList, TokenError> {
+        let list = self.verify_as_of_then(keys)?;
+        if list.uri != uri {
+            return Err(TokenError::OtherList);
+        }
+        if list.issued_at > at.plus(SKEW_S) {
+            return Err(TokenError::NotYet);
+        }
+        if list.expires_at <= at {
+            return Err(TokenError::Expired);
+        }
+        Ok(list)
+    }
+
+    /// Believes what one of these keys once said of whatever list it names, also when it is void now:
+    /// what was published stays published.
+    ///
+    /// # Errors
+    /// [`TokenError`], by what is wrong.
+    pub fn verify_as_of_then(self, keys: &[PublicKey]) -> Result<VerifiedStatusList, TokenError> {
         let malformed = |part| TokenError::Malformed { part };
         let key = keys.iter().find(|key| key.kid() == self.kid).ok_or(TokenError::KeyUnknown)?;
         // The algorithm is the key's; what the header says may only agree.
@@ -147,18 +166,10 @@ impl UnverifiedStatusToken {
             return Err(TokenError::Signature);
         }
         let payload = decode(&self.payload, "payload")?;
-        if text(&payload, "sub")? != uri {
-            return Err(TokenError::OtherList);
-        }
+        let uri = text(&payload, "sub")?.to_owned();
         let (issued_at, expires_at) = (instant(&payload, "iat")?, instant(&payload, "exp")?);
         if expires_at <= issued_at {
             return Err(malformed("exp"));
-        }
-        if issued_at > at.plus(SKEW_S) {
-            return Err(TokenError::NotYet);
-        }
-        if expires_at <= at {
-            return Err(TokenError::Expired);
         }
         let ttl_s = number(&payload, "ttl")?.try_into().map_err(|_| malformed("ttl"))?;
         let list = payload.get("status_list").ok_or(malformed("status_list"))?;
@@ -168,7 +179,7 @@ impl UnverifiedStatusToken {
         let compressed = URL_SAFE_NO_PAD.decode(text(list, "lst")?).map_err(|_| malformed("lst"))?;
         let list = StatusList::decompress(&compressed)?;
         let log = log_head(payload.get("kabao_log").ok_or(malformed("kabao_log"))?)?;
-        Ok(VerifiedStatusList { uri: uri.to_owned(), kid: self.kid, issued_at, expires_at, ttl_s, list, log })
+        Ok(VerifiedStatusList { uri, kid: self.kid, issued_at, expires_at, ttl_s, list, log })
     }
 }
 

@@ -23,20 +23,22 @@ use crate::store::tables::Pair;
 use crate::store::tables::Table;
 
 mod layout;
+mod log_layout;
 
 pub(super) use layout::Expiry;
 pub(super) use layout::access_key;
 pub(super) use layout::client_key;
 pub(super) use layout::credential_key;
-pub(super) use layout::entry_key;
-pub(super) use layout::head_key;
 pub(super) use layout::hour_bytes;
 pub(super) use layout::issued_key;
 pub(super) use layout::meta_key;
 pub(super) use layout::slot_key;
-pub(super) use layout::tile_hash_key;
 pub(super) use layout::time as time_bytes;
 pub(super) use layout::wallet_key;
+pub(super) use log_layout::closed_head_key;
+pub(super) use log_layout::entry_key;
+pub(super) use log_layout::head_key;
+pub(super) use log_layout::tile_hash_key;
 
 /// A kind of row: its table, and how it is laid out there.
 pub(super) trait Record: Sized {
@@ -159,6 +161,7 @@ pub(super) fn check(table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreE
         Table::HolderTag => decode::<row::HolderTag>(key, value).map(drop),
         Table::Issued => decode::<row::Issued>(key, value).map(drop),
         Table::Meta if key == head_key() => decode::<row::Head>(key, value).map(drop),
+        Table::Meta if key.len() > 1 => decode::<row::ClosedHead>(key, value).map(drop),
         Table::Meta if key == LAYOUT_KEY => check_layout(Some(value)),
         Table::Meta => decode::<row::Meta>(key, value).map(drop),
         Table::NumberTag => decode::<row::NumberTag>(key, value).map(drop),

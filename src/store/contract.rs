@@ -26,6 +26,7 @@ macro_rules! contract_tests {
             a_refused_commit_writes_nothing_and_the_store_goes_on,
             the_head_never_falls_and_never_forks,
             entries_have_no_holes_and_are_never_rewritten,
+            a_log_closes_when_another_begins_and_stays_readable,
             a_wallet_lists_the_newest_first_in_pages,
             a_cursor_cannot_leave_its_list,
             a_span_begins_at_its_first_instant_and_ends_before_its_last,
@@ -61,11 +62,11 @@ fn sealed(text: &str) -> Sealed {
 
 fn head(size: u64) -> Head {
     let note = format!("head {size}").into_bytes();
-    Head { origin: "log.example".to_owned(), size, root: Digest::of(&[&size.to_be_bytes()]), note }
+    Head { log: 0, origin: "log.example".to_owned(), size, root: Digest::of(&[&size.to_be_bytes()]), note }
 }
 
 fn entry(index: u64) -> Row {
-    Row::from(Entry { index, bytes: format!("entry {index}").into_bytes() })
+    Row::from(Entry { log: 0, index, bytes: format!("entry {index}").into_bytes() })
 }
 
 #[track_caller]
@@ -101,7 +102,7 @@ fn all_rows() -> Vec<Row> {
         SignedBy { signer: KeyTag([6; 16]), at: at(9), key }.into(),
         Slot { list: 1, index: 77, key }.into(),
         StatusChunk { list: 1, chunk: 9, bits: [5; 64] }.into(),
-        TileHash { level: 1, index: 0, hash }.into(),
+        TileHash { log: 0, level: 1, index: 0, hash }.into(),
         Wallet { holder, issued: at(9), key, sealed: sealed("summary") }.into(),
         entry(0),
     ]
@@ -142,9 +143,9 @@ fn check_filled(store: &dyn Store) {
         first(store.signed_by(signer, span, &page).unwrap().items.into_iter().map(Row::from).collect()),
         Slot { list: 1, index: 77, key: store.slot_owner(1, 77).unwrap().unwrap() }.into(),
         first(store.status_chunks(&page).unwrap().items.into_iter().map(Row::from).collect()),
-        TileHash { level: 1, index: 0, hash: store.tile_hashes(1, 0, 9).unwrap()[0] }.into(),
+        TileHash { log: 0, level: 1, index: 0, hash: store.tile_hashes(0, 1, 0, 9).unwrap()[0] }.into(),
         first(store.wallet(holder, &page).unwrap().items.into_iter().map(Row::from).collect()),
-        first(store.entries(0, 9).unwrap().into_iter().map(Row::from).collect()),
+        first(store.entries(0, 0, 9).unwrap().into_iter().map(Row::from).collect()),
     ];
     assert_eq!(found, all_rows());
     assert_eq!(store.head(), Ok(Some(head(1))));
@@ -166,9 +167,9 @@ pub(super) fn what_is_not_there_is_none(world: &dyn World) {
     assert_eq!(store.client(""), Ok(None));
     assert_eq!(store.meta(MetaName::Trust), Ok(None));
     assert_eq!(store.head(), Ok(None));
-    assert_eq!(store.entries(0, 5), Ok(vec![]));
-    assert_eq!(store.entries(u64::MAX, 5), Ok(vec![]));
-    assert_eq!(store.tile_hashes(1, 0, 5), Ok(vec![]));
+    assert_eq!(store.entries(0, 0, 5), Ok(vec![]));
+    assert_eq!(store.entries(0, u64::MAX, 5), Ok(vec![]));
+    assert_eq!(store.tile_hashes(0, 1, 0, 5), Ok(vec![]));
     assert_eq!(store.wallet(HolderId([255; 16]), &page), Ok(Page { items: vec![], next: None }));
     let backwards = Span { from: at(5), until: at(1) };
     assert_eq!(store.changes(backwards, &page), Ok(Page { items: vec![], next: None }));
@@ -252,7 +253,51 @@ pub(super) fn entries_have_no_holes_and_are_never_rewritten(world: &dyn World) {
     }
     assert_eq!(store.commit(Commit { rows: vec![entry(2)], head: None }), Err(StoreError::Head));
     assert_eq!(store.commit(Commit { rows: vec![entry(0)], head: None }), Err(StoreError::Head));
-    assert_eq!(store.entries(0, 10).unwrap().len(), 2);
+    assert_eq!(store.entries(0, 0, 10).unwrap().len(), 2);
+}
+
+pub(super) fn a_log_closes_when_another_begins_and_stays_readable(world: &dyn World) {
+    let store = filled(world);
+    let commit = |rows, head| store.commit(Commit { rows, head: Some(head) });
+    let other = |log, size| Head { log, origin: format!("log.example/{log}"), ..head(size) };
+    let of = |log, index| Row::from(Entry { log, index, bytes: format!("{log} {index}").into_bytes() });
+
+    // A new log has a higher number and another origin, and all of its entries.
+    assert_eq!(commit(vec![of(2, 0)], Head { log: 2, ..head(1) }), Err(StoreError::Head));
+    assert_eq!(commit(vec![of(0, 0)], other(0, 1)), Err(StoreError::Head));
+    assert_eq!(commit(vec![of(2, 1)], other(2, 2)), Err(StoreError::Head));
+    assert_eq!(commit(vec![of(0, 0)], other(2, 1)), Err(StoreError::Head));
+    assert_eq!(store.head(), Ok(Some(head(1))));
+    assert_eq!(store.closed_head(0), Ok(None));
+
+    let hash = Digest::of(&[b"of the second"]);
+    let tile = TileHash { log: 2, level: 1, index: 0, hash }.into();
+    commit(vec![of(2, 0), of(2, 1), tile], other(2, 2)).unwrap();
+    commit(vec![of(2, 2)], other(2, 3)).unwrap();
+    drop(store);
+    let store = world.open().unwrap();
+    let commit = |rows, head| store.commit(Commit { rows, head: Some(head) });
+    assert_eq!(store.head(), Ok(Some(other(2, 3))));
+    assert_eq!(store.closed_head(0), Ok(Some(head(1))));
+    assert_eq!(store.closed_head(2), Ok(None));
+    assert_eq!(
+        store.entries(0, 0, 9).unwrap().into_iter().map(Row::from).collect::<Vec<_>>(),
+        vec![entry(0)]
+    );
+    assert_eq!(store.entries(2, 0, 9).unwrap().len(), 3);
+    assert_eq!(store.tile_hashes(2, 1, 0, 9), Ok(vec![hash]));
+    assert_eq!(store.tile_hashes(0, 1, 0, 9).unwrap().len(), 1);
+
+    // The closed log does not come back, neither to grow nor beside the new one.
+    assert_eq!(commit(vec![entry(1)], head(2)), Err(StoreError::Head));
+    assert_eq!(commit(vec![of(2, 3), entry(1)], other(2, 4)), Err(StoreError::Head));
+    commit(vec![of(7, 0)], other(7, 1)).unwrap();
+    assert_eq!(store.closed_head(2), Ok(Some(other(2, 3))));
+    assert_eq!(store.closed_head(0), Ok(Some(head(1))));
+
+    let carried = sim::Sim::fresh();
+    copy_all(&*store, &carried).unwrap();
+    assert_eq!(carried.closed_head(2), Ok(Some(other(2, 3))));
 }
 
 pub(super) fn a_wallet_lists_the_newest_first_in_pages(world: &dyn World) {
@@ -396,7 +441,7 @@ pub(super) fn runs_of_entries_and_hashes_end_at_the_first_gap(world: &dyn World)
     let store = world.open().unwrap();
     store.commit(Commit { rows: (0..300).map(entry).collect(), head: Some(head(300)) }).unwrap();
     let found = |start, count| -> Vec<u64> {
-        store.entries(start, count).unwrap().into_iter().map(|entry| entry.index).collect()
+        store.entries(0, start, count).unwrap().into_iter().map(|entry| entry.index).collect()
     };
     assert_eq!(found(256, 256), (256..300).collect::<Vec<_>>());
     assert_eq!(found(10, 5), (10..15).collect::<Vec<_>>());
@@ -405,22 +450,23 @@ pub(super) fn runs_of_entries_and_hashes_end_at_the_first_gap(world: &dyn World)
     assert_eq!(found(0, usize::MAX).len(), 300);
 
     let hash = |level: u8, index: u64| Digest::of(&[&[level], &index.to_be_bytes()]);
-    let row = |level, index| Row::from(TileHash { level, index, hash: hash(level, index) });
+    let row = |level, index| Row::from(TileHash { log: 0, level, index, hash: hash(level, index) });
     put(
         &*store,
         [(1, 0), (1, 1), (1, 3), (2, 0)].into_iter().map(|(level, index)| row(level, index)).collect(),
     );
-    assert_eq!(store.tile_hashes(1, 0, 10), Ok(vec![hash(1, 0), hash(1, 1)]));
-    assert_eq!(store.tile_hashes(1, 1, 1), Ok(vec![hash(1, 1)]));
-    assert_eq!(store.tile_hashes(1, 2, 2), Ok(vec![]));
-    assert_eq!(store.tile_hashes(2, 0, 10), Ok(vec![hash(2, 0)]));
+    assert_eq!(store.tile_hashes(0, 1, 0, 10), Ok(vec![hash(1, 0), hash(1, 1)]));
+    assert_eq!(store.tile_hashes(0, 1, 1, 1), Ok(vec![hash(1, 1)]));
+    assert_eq!(store.tile_hashes(0, 1, 2, 2), Ok(vec![]));
+    assert_eq!(store.tile_hashes(0, 2, 0, 10), Ok(vec![hash(2, 0)]));
 }
 
 pub(super) fn entries_too_large_for_one_scan_come_whole(world: &dyn World) {
     let store = world.open().unwrap();
-    let large = |index: u64| Row::from(Entry { index, bytes: vec![u8::try_from(index).unwrap(); 65_535] });
+    let large =
+        |index: u64| Row::from(Entry { log: 0, index, bytes: vec![u8::try_from(index).unwrap(); 65_535] });
     store.commit(Commit { rows: (0..200).map(large).collect(), head: Some(head(200)) }).unwrap();
-    let entries = store.entries(0, 256).unwrap();
+    let entries = store.entries(0, 0, 256).unwrap();
     assert_eq!(entries.len(), 200);
     assert!(entries.into_iter().zip(0..).all(|(entry, index)| Row::from(entry) == large(index)));
 }
@@ -449,7 +495,8 @@ pub(super) fn a_copy_is_the_store_of_one_instant(world: &dyn World) {
     let (dir, taken) = (folder.path().join("copy"), folder.path());
     let store = filled(world);
     let digest = content_digest(&*store).unwrap();
-    store.checkpoint_copy(&dir).unwrap();
+    let copied = store.checkpoint_copy(&dir).unwrap();
+    assert_eq!(copied, Copied { head: Some(head(1)), content: digest });
     assert_eq!(store.checkpoint_copy(taken), Err(StoreError::AlreadyThere));
     store.commit(Commit { rows: vec![entry(1)], head: Some(head(2)) }).unwrap();
 

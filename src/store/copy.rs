@@ -7,10 +7,27 @@ use ring::digest::Context;
 use ring::digest::SHA256;
 
 use crate::domain::digest::Digest;
+use crate::store::Head;
 use crate::store::PAGE_ROWS_MAX;
 use crate::store::PageRequest;
 use crate::store::Store;
 use crate::store::StoreError;
+
+/// What a copy holds, read back from it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Copied {
+    /// Its log's head.
+    pub head: Option<Head>,
+    /// The digest of all its rows.
+    pub content: Digest,
+}
+
+impl Copied {
+    /// Reads a store at rest.
+    pub fn of(store: &dyn Store) -> Result<Self, StoreError> {
+        Ok(Self { head: store.head()?, content: content_digest(store)? })
+    }
+}
 
 /// SHA-256 over all rows in the order of table and key, whatever driver keeps them.
 ///

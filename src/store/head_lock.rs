@@ -14,6 +14,10 @@
 //! nobody was told of. [`open_rule`] then says to advance the lock, after
 //! [`Store::sync`](crate::store::Store::sync).
 //!
+//! A restore that accepts a loss begins a new log in the same order: the
+//! database first, then [`HeadLock::begin_log`]. A crash between them leaves a
+//! database of another origin than the lock's, which is not opened.
+//!
 //! # The file
 //!
 //! Two slots, 4096 bytes apart, written in turn and synced by one `fdatasync`,
@@ -58,6 +62,15 @@ impl LockedHead {
         let forks = to.size == from.size && to.root != from.root;
         if to.size < from.size || forks || to.origin != from.origin { Err(LockError::Back) } else { Ok(()) }
     }
+
+    /// Whether a lock that holds `current` may go over from the head `from` of a log that closes to `to`
+    /// of one that began after it.
+    pub(super) fn check_new_log(current: Option<&Self>, from: &Self, to: &Self) -> Result<(), LockError> {
+        if current != Some(from) {
+            return Err(LockError::Moved);
+        }
+        if to.origin == from.origin { Err(LockError::Back) } else { Ok(()) }
+    }
 }
 
 impl From<&Head> for LockedHead {
@@ -74,6 +87,10 @@ pub trait HeadLock: Send + Sync {
     /// Puts `to` where `from` stands, durably. After an error other than [`LockError::Back`]
     /// and [`LockError::Moved`] the lock answers only [`LockError::Stopped`].
     fn advance(&self, from: &LockedHead, to: &LockedHead) -> Result<(), LockError>;
+
+    /// Puts the head `to` of a new log where the last head `from` of the log before stands, durably.
+    /// Only a restore that accepts a loss does so. Errors as for [`HeadLock::advance`].
+    fn begin_log(&self, from: &LockedHead, to: &LockedHead) -> Result<(), LockError>;
 }
 
 /// What a vault does when it is opened.
@@ -238,11 +255,25 @@ impl HeadLock for FileLock {
     }
 
     fn advance(&self, from: &LockedHead, to: &LockedHead) -> Result<(), LockError> {
+        self.put(to, |current| LockedHead::check_step(current, from, to))
+    }
+
+    fn begin_log(&self, from: &LockedHead, to: &LockedHead) -> Result<(), LockError> {
+        self.put(to, |current| LockedHead::check_new_log(current, from, to))
+    }
+}
+
+impl FileLock {
+    fn put(
+        &self,
+        to: &LockedHead,
+        check: impl FnOnce(Option<&LockedHead>) -> Result<(), LockError>,
+    ) -> Result<(), LockError> {
         let mut state = self.state.lock().map_err(|_| LockError::Stopped)?;
         if state.health == Health::Stopped {
             return Err(LockError::Stopped);
         }
-        LockedHead::check_step(state.current.as_ref().map(|held| &held.head), from, to)?;
+        check(state.current.as_ref().map(|held| &held.head))?;
         let sequence = state.current.as_ref().map_or(FIRST_SEQUENCE, |held| held.sequence + 1);
         let bytes = slot(sequence, to)?;
         // The slot that is not the newest: if this write tears, the newest still stands.

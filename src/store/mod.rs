@@ -10,7 +10,8 @@
 //! - After a failed write the store answers only [`StoreError::Stopped`]: a write
 //!   whose end is not known must not be built upon, and a sync that failed once
 //!   cannot be repeated (the kernel has marked the pages clean). It must be opened again.
-//! - The head never falls and never forks; entries have no holes and are never rewritten.
+//! - The head of a log never falls and never forks; entries have no holes and are never
+//!   rewritten. A log may close when another begins, and stays readable.
 //! - Lists come in pages. A cursor cannot lead out of the list it belongs to.
 //! - Every value begins with the version of its layout.
 //!
@@ -24,6 +25,7 @@
 //!
 //! No plain text, no keys, no clock. Sealing is the work of `vault::records`.
 
+pub mod backup;
 mod codec;
 mod copy;
 mod error;
@@ -45,6 +47,7 @@ use std::path::Path;
 use crate::domain::digest::Digest;
 use crate::domain::time::UnixTime;
 
+pub use copy::Copied;
 pub use copy::content_digest;
 pub use copy::copy_all;
 pub use error::StoreError;
@@ -101,9 +104,9 @@ pub trait Store: Send + Sync {
     /// Rewrites the holder keys, so that no file of this store has a deleted one any more. Slow.
     fn forget(&self) -> Result<(), StoreError>;
 
-    /// Copies the store, as it is at one instant, to a folder that does not exist yet. Writing goes on
-    /// meanwhile.
-    fn checkpoint_copy(&self, dir: &Path) -> Result<(), StoreError>;
+    /// Copies the store, as it is at one instant, to a folder that does not exist yet, and reads the
+    /// whole copy once. The folder above it is made when it is missing. Writing goes on meanwhile.
+    fn checkpoint_copy(&self, dir: &Path) -> Result<Copied, StoreError>;
 
     /// A certificate's record.
     fn certificate(&self, key: RowKey) -> Result<Option<Certificate>, StoreError>;
@@ -167,18 +170,21 @@ pub trait Store: Send + Sync {
     /// The status changes of a span of time, oldest first.
     fn changes(&self, span: Span, page: &PageRequest) -> Result<Page<Change>, StoreError>;
 
-    /// The entries from `start`, at most `count` and at most [`PAGE_ROWS_MAX`]; fewer where the log ends.
-    fn entries(&self, start: u64, count: usize) -> Result<Vec<Entry>, StoreError>;
+    /// A log's entries from `start`, at most `count` and at most [`PAGE_ROWS_MAX`]; fewer where the log ends.
+    fn entries(&self, log: u16, start: u64, count: usize) -> Result<Vec<Entry>, StoreError>;
 
-    /// The hashes of a level from `start`, at most `count` and at most [`PAGE_ROWS_MAX`], up to the
-    /// first that is not known.
-    fn tile_hashes(&self, level: u8, start: u64, count: usize) -> Result<Vec<Digest>, StoreError>;
+    /// The hashes of a level of a log's tree from `start`, at most `count` and at most
+    /// [`PAGE_ROWS_MAX`], up to the first that is not known.
+    fn tile_hashes(&self, log: u16, level: u8, start: u64, count: usize) -> Result<Vec<Digest>, StoreError>;
 
     /// A value there is one of.
     fn meta(&self, name: MetaName) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// The log's head. `None` in a store that was never committed to with a head.
+    /// The head of the log that is open. `None` in a store that was never committed to with a head.
     fn head(&self) -> Result<Option<Head>, StoreError>;
+
+    /// The last head of a log that has closed.
+    fn closed_head(&self, log: u16) -> Result<Option<Head>, StoreError>;
 
     /// All rows as they are kept, in the order of table and key: for copies, and for comparing them.
     fn export(&self, page: &PageRequest) -> Result<Page<RawRow>, StoreError>;

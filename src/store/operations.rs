@@ -14,6 +14,7 @@ use std::path::Path;
 use crate::domain::digest::Digest;
 use crate::domain::time::UnixTime;
 use crate::store::Commit;
+use crate::store::Copied;
 use crate::store::Cursor;
 use crate::store::Head;
 use crate::store::HolderId;
@@ -45,8 +46,12 @@ use crate::store::tables::Tables;
 impl<T: Tables> Store for T {
     fn commit(&self, commit: Commit) -> Result<(), StoreError> {
         self.stop().check()?;
-        check_head(self.head()?.as_ref(), &commit)?;
-        let mut batch = Vec::with_capacity(commit.rows.len() + 1);
+        let old = self.head()?;
+        let step = check_head(old.as_ref(), &commit)?;
+        let mut batch = Vec::with_capacity(commit.rows.len() + 2);
+        if let (Step::Begins, Some(old)) = (step, old) {
+            codec::put(&row::ClosedHead(old), &mut batch)?;
+        }
         for row in &commit.rows {
             codec::mutations(row, &mut batch)?;
         }
@@ -90,9 +95,12 @@ impl<T: Tables> Store for T {
         self.purge(Table::Holder)
     }
 
-    fn checkpoint_copy(&self, dir: &Path) -> Result<(), StoreError> {
+    fn checkpoint_copy(&self, dir: &Path) -> Result<Copied, StoreError> {
         self.stop().check()?;
-        self.copy_to(dir)
+        if let Some(above) = dir.parent() {
+            std::fs::create_dir_all(above).map_err(|_| StoreError::Io)?;
+        }
+        Copied::of(self.copy_to(dir)?.as_ref())
     }
 
     fn certificate(&self, key: RowKey) -> Result<Option<row::Certificate>, StoreError> {
@@ -180,20 +188,19 @@ impl<T: Tables> Store for T {
         list_span(self, &[], span, page)
     }
 
-    fn entries(&self, start: u64, count: usize) -> Result<Vec<row::Entry>, StoreError> {
+    fn entries(&self, log: u16, start: u64, count: usize) -> Result<Vec<row::Entry>, StoreError> {
         let mut entries: Vec<row::Entry> = Vec::new();
-        for (key, value) in run(self, Table::Entry, codec::entry_key, start, count)? {
+        for (key, value) in run(self, Table::Entry, |index| codec::entry_key(log, index), start, count)? {
             entries.push(codec::decode(&key, &value)?);
         }
         Ok(entries)
     }
 
-    fn tile_hashes(&self, level: u8, start: u64, count: usize) -> Result<Vec<Digest>, StoreError> {
+    fn tile_hashes(&self, log: u16, level: u8, start: u64, count: usize) -> Result<Vec<Digest>, StoreError> {
         let mut hashes = Vec::new();
         let mut expected = start;
-        for (key, value) in
-            run(self, Table::TileHash, |index| codec::tile_hash_key(level, index), start, count)?
-        {
+        let key = |index| codec::tile_hash_key(log, level, index);
+        for (key, value) in run(self, Table::TileHash, key, start, count)? {
             let row: row::TileHash = codec::decode(&key, &value)?;
             if row.index != expected {
                 break;
@@ -210,6 +217,10 @@ impl<T: Tables> Store for T {
 
     fn head(&self) -> Result<Option<Head>, StoreError> {
         one(self, codec::head_key())
+    }
+
+    fn closed_head(&self, log: u16) -> Result<Option<Head>, StoreError> {
+        Ok(one::<T, row::ClosedHead>(self, &codec::closed_head_key(log))?.map(|row| row.0))
     }
 
     fn export(&self, page: &PageRequest) -> Result<Page<RawRow>, StoreError> {
@@ -249,27 +260,48 @@ impl<T: Tables> Store for T {
     }
 }
 
-/// The log only grows, without holes: the entries of a commit are those between the old head and the new one.
-fn check_head(old: Option<&Head>, commit: &Commit) -> Result<(), StoreError> {
-    let start = old.map_or(0, |head| head.size);
-    let end = commit.head.as_ref().map_or(start, |head| head.size);
+/// What a commit does to the log.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Step {
+    /// Another log begins; the one there is, if any, closes.
+    Begins,
+    /// The log grows, or stays.
+    Continues,
+}
+
+/// A log only grows, without holes: the entries of a commit are those between the old head and the new
+/// one. Those of a log that begins start at 0.
+fn check_head(old: Option<&Head>, commit: &Commit) -> Result<Step, StoreError> {
+    let step = match (old, &commit.head) {
+        (Some(old), Some(new)) if new.log > old.log && new.origin != old.origin => Step::Begins,
+        _ => Step::Continues,
+    };
+    let old = old.filter(|_| step == Step::Continues);
     if let (Some(old), Some(new)) = (old, &commit.head) {
         let falls = new.size < old.size;
         let forks = new.size == old.size && new.root != old.root;
-        if falls || forks || new.origin != old.origin {
+        if falls || forks || new.origin != old.origin || new.log != old.log {
             return Err(StoreError::Head);
         }
     }
-    let mut places: Vec<u64> = commit
+    let head = commit.head.as_ref().or(old);
+    let start = old.map_or(0, |head| head.size);
+    let end = head.map_or(start, |head| head.size);
+    let mut places: Vec<(u16, u64)> = commit
         .rows
         .iter()
         .filter_map(|row| match row {
-            Row::Entry(entry) => Some(entry.index),
+            Row::Entry(entry) => Some((entry.log, entry.index)),
             _ => None,
         })
         .collect();
     places.sort_unstable();
-    if places.into_iter().eq(start..end) { Ok(()) } else { Err(StoreError::Head) }
+    let log = head.map_or(0, |head| head.log);
+    if places.into_iter().eq((start..end).map(|index| (log, index))) {
+        Ok(step)
+    } else {
+        Err(StoreError::Head)
+    }
 }
 
 fn get<T: Tables>(tables: &T, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

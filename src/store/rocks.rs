@@ -47,6 +47,7 @@ use rocksdb::WriteOptions;
 use rocksdb::checkpoint::Checkpoint;
 
 use crate::store::Rest;
+use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::codec;
 use crate::store::tables::KeyRange;
@@ -183,12 +184,13 @@ impl Tables for Rocks {
         self.db.wait_for_compact(&WaitForCompactOptions::default()).map_err(|error| told("compact", &error))
     }
 
-    fn copy_to(&self, dir: &Path) -> Result<(), StoreError> {
+    fn copy_to(&self, dir: &Path) -> Result<Box<dyn Store>, StoreError> {
         if dir.try_exists().map_err(|error| failed("look for the copy", &error))? {
             return Err(StoreError::AlreadyThere);
         }
         let checkpoint = Checkpoint::new(&self.db).map_err(|error| told("begin the copy", &error))?;
-        checkpoint.create_checkpoint(dir).map_err(|error| told("copy", &error))
+        checkpoint.create_checkpoint(dir).map_err(|error| told("copy", &error))?;
+        Ok(Box::new(Self::open(dir)?))
     }
 }
 

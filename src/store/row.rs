@@ -238,6 +238,8 @@ pub struct Client {
 /// A log entry. Public.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Entry {
+    /// The log's number.
+    pub log: u16,
     /// Its place in the log.
     pub index: u64,
     /// The entry.
@@ -247,6 +249,8 @@ pub struct Entry {
 /// A hash of the log's tree.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TileHash {
+    /// The log's number.
+    pub log: u16,
     /// The level, as the log counts it.
     pub level: u8,
     /// Its place in the level.
@@ -279,9 +283,11 @@ pub struct Meta {
     pub bytes: Vec<u8>,
 }
 
-/// The head of the log, with the signed text that tells it.
+/// The head of a log, with the signed text that tells it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Head {
+    /// The log's number: 0, and a higher one after each restore that accepted a loss.
+    pub log: u16,
     /// The log's origin, 1 to 255 bytes.
     pub origin: String,
     /// How many entries.
@@ -291,6 +297,10 @@ pub struct Head {
     /// The signed checkpoint.
     pub note: Vec<u8>,
 }
+
+/// The last head of a log that has closed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct ClosedHead(pub(super) Head);
 
 /// The values there are one of.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -304,8 +314,10 @@ pub enum MetaName {
     FrozenTypes,
     /// Which keys the index and the envelopes are under.
     KeyVersions,
-    /// How many status lists there are, and their states.
+    /// The status lists of the logs that have closed: they give no new slots.
     Lists,
+    /// The signed statements of what was lost, one for each log that began after a loss.
+    LossStatements,
     /// The vault's public URL and origin, fixed when it was made.
     PublicUrl,
     /// Deletions that a restored copy must repeat.
@@ -414,6 +426,8 @@ pub enum RowId {
 /// They are applied in their order: of two that name the same row the later
 /// one stands. With a head, the entries among the rows must be exactly those
 /// from the old head's size to the new one's; without a head there are none.
+/// A head of a log with a higher number closes the log before: its entries are
+/// those from 0, and the closed log stays readable.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Commit {
     /// What to put and to delete.

@@ -23,6 +23,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use crate::store::Rest;
+use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::codec;
 use crate::store::head_lock::HeadLock;
@@ -217,8 +218,18 @@ impl HeadLock for SimLock {
     }
 
     fn advance(&self, from: &LockedHead, to: &LockedHead) -> Result<(), LockError> {
-        let current = self.read()?;
-        LockedHead::check_step(current.as_ref(), from, to)?;
+        LockedHead::check_step(self.read()?.as_ref(), from, to)?;
+        self.put(to)
+    }
+
+    fn begin_log(&self, from: &LockedHead, to: &LockedHead) -> Result<(), LockError> {
+        LockedHead::check_new_log(self.read()?.as_ref(), from, to)?;
+        self.put(to)
+    }
+}
+
+impl SimLock {
+    fn put(&self, to: &LockedHead) -> Result<(), LockError> {
         let fault = self.faults.next();
         if matches!(fault, None | Some(Fault::AfterWrite)) {
             *self.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(to.clone());
@@ -342,7 +353,7 @@ impl Tables for Sim {
         self.platter().map(drop)
     }
 
-    fn copy_to(&self, dir: &Path) -> Result<(), StoreError> {
+    fn copy_to(&self, dir: &Path) -> Result<Box<dyn Store>, StoreError> {
         let platter = self.platter()?;
         let mut bytes = Vec::new();
         for ((table, key), value) in &platter.rows {
@@ -357,7 +368,9 @@ impl Tables for Sim {
             _ => StoreError::Io,
         })?;
         let mut file = fs::File::create_new(dir.join(COPY_FILE)).map_err(|_| StoreError::Io)?;
-        file.write_all(&bytes).map_err(|_| StoreError::Io)
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(|_| StoreError::Io)?;
+        let copy = SimDisk::read_copy(dir, 0)?;
+        Ok(Box::new(Self::open(&copy, &Faults::none())?))
     }
 }
 

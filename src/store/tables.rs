@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use crate::store::Rest;
+use crate::store::Store;
 use crate::store::StoreError;
 
 /// The tables, in the order in which copies and digests go through them.
@@ -195,8 +196,8 @@ pub(super) trait Tables: Send + Sync {
     /// Rewrites a table's files, so that nothing deleted is left in them.
     fn purge(&self, table: Table) -> Result<(), StoreError>;
 
-    /// A copy in a folder that does not exist yet.
-    fn copy_to(&self, dir: &Path) -> Result<(), StoreError>;
+    /// A copy in a folder that does not exist yet, opened.
+    fn copy_to(&self, dir: &Path) -> Result<Box<dyn Store>, StoreError>;
 }
 
 /// Remembers that a write failed.

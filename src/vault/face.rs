@@ -52,7 +52,7 @@ impl CertificateView {
         svg
     }
 
-    /// The face as PNG, so many pixels wide.
+    /// The face as PNG, so many pixels wide; less where a long face would have too many.
     ///
     /// # Errors
     /// [`VaultError::Unreadable`] when the machine has no font to draw with.
@@ -65,8 +65,9 @@ impl CertificateView {
         }
         let options = Options { fontdb: fonts, ..Options::default() };
         let tree = Tree::from_str(&self.face_svg(), &options).map_err(|_| VaultError::Unreadable)?;
-        let scale = f64::from(width) / f64::from(tree.size().width());
-        let height = pixels(f64::from(tree.size().height()) * scale);
+        let (across, down) = (f64::from(tree.size().width()), f64::from(tree.size().height()));
+        let scale = bearable(f64::from(width) / across, across * down);
+        let (width, height) = (pixels(across * scale), pixels(down * scale));
         let mut pixmap = Pixmap::new(width, height).ok_or(VaultError::Unreadable)?;
         let scale = single(scale);
         resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixmap.as_mut());
@@ -227,6 +228,11 @@ fn fonts() -> Arc<fontdb::Database> {
     }))
 }
 
+/// The scale, or the greatest at which so large a face has no more than [`PIXELS_MAX`].
+fn bearable(scale: f64, area: f64) -> f64 {
+    scale.min((PIXELS_MAX / area).sqrt())
+}
+
 #[expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
@@ -267,6 +273,9 @@ const TEXT_MAX: usize = 2000;
 const WIDTH_MIN: u32 = 120;
 const WIDTH_MAX: u32 = 2400;
 
+/// Pixels of a PNG, four bytes each while it is drawn.
+const PIXELS_MAX: f64 = 8_000_000.0;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +283,19 @@ mod tests {
     #[test]
     fn what_a_field_holds_cannot_become_markup() {
         assert_eq!(escape("<a href=\"x\">&\u{1b}"), "&lt;a href=&quot;x&quot;&gt;&amp; ");
+    }
+
+    #[test]
+    fn a_long_face_is_drawn_smaller_and_never_beyond_its_pixels() {
+        assert_eq!(
+            bearable(2.0, 800.0 * 600.0).to_bits(),
+            2.0_f64.to_bits(),
+            "an ordinary face is as wide as asked"
+        );
+        let (across, down) = (800.0, 20_000.0);
+        let scale = bearable(3.0, across * down);
+        let area = u64::from(pixels(across * scale)) * u64::from(pixels(down * scale));
+        assert!((7_900_000..=8_100_000).contains(&area), "{area}");
     }
 
     #[test]

@@ -64,13 +64,15 @@ impl Role {
 pub enum Verb {
     /// Read the list of revocations and events.
     Audit,
+    /// Copy the vault.
+    Backup,
     /// Suspend, resume, replace, cancel, withdraw, revoke, transfer.
     Change,
     /// Issue certificates.
     Issue,
     /// Read a certificate that one's department issued.
     ReadIssued,
-    /// Register callers and withdraw their rights.
+    /// Register callers, look at registrations and withdraw their rights.
     Register,
     /// Show certificates by code.
     Show,
@@ -83,6 +85,7 @@ pub enum Verb {
 /// The whole table: a verb and who may do it. Nothing else is allowed.
 pub const RULES: &[(Verb, &[Role])] = &[
     (Verb::Audit, &[Role::Auditor]),
+    (Verb::Backup, &[Role::SystemAdministrator]),
     (Verb::Change, &[Role::Officer]),
     (Verb::Issue, &[Role::Officer]),
     (Verb::ReadIssued, &[Role::Officer]),
@@ -151,6 +154,14 @@ mod tests {
             {
                 assert_eq!(admit(&caller, verb), Err(Forbidden), "{role:?} {verb:?}");
             }
+        }
+    }
+
+    #[test]
+    fn who_runs_the_service_copies_it_and_nobody_else() {
+        for role in Role::ALL {
+            let caller = Caller { id: "a".into(), role, organisation: None, holder: None };
+            assert_eq!(admit(&caller, Verb::Backup).is_ok(), role == Role::SystemAdministrator, "{role:?}");
         }
     }
 

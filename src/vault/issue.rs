@@ -422,8 +422,7 @@ impl Vault {
     }
 
     pub(super) fn issuer_tag(&self, issuer: Uscc) -> IssuerTag {
-        let tag = self.tags("issuer", &[issuer.as_str().as_bytes()])[0];
-        IssuerTag(tag.0[..8].try_into().expect("8 of 32 bytes"))
+        self.keyring.issuer_tag(issuer)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::keys::Signer;
 use crate::keys::development::Development;
 use crate::keys::envelope::SecretKey;
 use crate::keys::index::IndexKey;
+use crate::store::IssuerTag;
 
 /// The keys a running vault works with.
 pub struct Keyring {
@@ -129,6 +130,12 @@ impl Keyring {
             _ => return None,
         };
         Some(signer.as_ref())
+    }
+
+    /// The keyed hash under which a department's certificates are listed.
+    pub fn issuer_tag(&self, issuer: Uscc) -> IssuerTag {
+        let tag = self.index[0].tag("issuer", &[issuer.as_str().as_bytes()]);
+        IssuerTag(*tag.first_chunk().expect("8 of 32 bytes"))
     }
 
     /// The name of a department.

@@ -12,6 +12,7 @@
 //! [`publish`], [`audit`] the public record · [`opening`] start and its refusals.
 
 pub mod audit;
+pub mod backup;
 pub mod clock;
 pub mod face;
 pub mod guard;
@@ -24,14 +25,16 @@ pub mod publish;
 pub mod records;
 pub mod registry;
 pub mod released;
+pub mod restore;
 pub mod showing;
 pub mod slots;
 pub mod token;
-pub mod tree;
+mod tree;
 pub mod unseal;
 pub mod verify;
 mod verify_answer;
 mod verify_foreign;
+mod verify_questions;
 pub mod view;
 pub mod wallet;
 pub mod writer;
@@ -83,15 +86,27 @@ pub struct Vault {
 pub struct Settings {
     /// The service's public URL, without a slash at its end. Part of every credential and x509.
     pub url: String,
-    /// The log's number: 0 on one machine.
+    /// The log's number when the vault is new: 0 on one machine. Later the store knows it: each restore
+    /// that accepts a loss begins the next.
     pub log: u32,
 }
 
 impl Settings {
     /// The log's name: the URL without its scheme, and the path of the log.
     pub fn origin(&self) -> String {
+        self.origin_of(self.log)
+    }
+
+    /// The name of the log with this number.
+    pub fn origin_of(&self, log: u32) -> String {
         let bare = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
-        format!("{bare}/log/{}", self.log)
+        format!("{bare}/log/{log}")
+    }
+
+    /// The number of a log of this vault, by its name.
+    pub fn log_of(&self, origin: &str) -> Option<u16> {
+        let number = origin.rsplit_once('/')?.1.parse().ok()?;
+        (self.origin_of(u32::from(number)) == origin).then_some(number)
     }
 
     /// Where a status list is published.

@@ -10,14 +10,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::clock::Clock;
-use super::guard::{Caller, Role};
 use super::keyring::Keyring;
 use super::released::{Published, Released};
-use super::slots::SlotPool;
+use super::slots::{SlotPool, first_list, first_slot};
 use super::tree::StoredTree;
 use super::writer::{AccessHour, CLOCK_SLACK_SECONDS, Plan, Start, Writer};
 use super::{Settings, Vault, VaultError};
@@ -91,28 +89,33 @@ impl Vault {
     /// # Errors
     /// [`OpenError`]; nothing was changed then, save that unacknowledged work was synced.
     pub fn open(opening: Opening) -> Result<Self, OpenError> {
-        let Opening { store, lock, catalog, keyring, clock, random, settings, clock_step } = opening;
-        let origin = settings.origin();
+        let Opening { store, lock, catalog, keyring, clock, random, mut settings, clock_step } = opening;
         let head = store.head()?;
+        let log = number_of_log(head.as_ref(), &settings)?;
+        settings.log = u32::from(log);
+        let origin = settings.origin();
         let locked = agree(store.as_ref(), lock.as_ref(), head.as_ref(), &origin)?;
         check_url(store.as_ref(), &settings)?;
         check_frozen(store.as_ref(), &catalog)?;
         let size = head.as_ref().map_or(0, |head| head.size);
-        let edge = Edge::load(size, &Tiled(&StoredTree(store.as_ref()))).map_err(|_| OpenError::Log)?;
+        let tree = StoredTree { store: store.as_ref(), log };
+        let edge = Edge::load(size, &Tiled(&tree)).map_err(|_| OpenError::Log)?;
         let last_time = instant(store.meta(MetaName::EntryTime)?);
         let now = clock.now();
         let stepped_back = now.plus(CLOCK_SLACK_SECONDS) < last_time;
         if stepped_back && clock_step == ClockStep::Refuse {
             return Err(OpenError::ClockBack { now, last_time });
         }
-        let lists = read_lists(store.as_ref())?;
-        let released = head.clone().unwrap_or_else(|| empty_head(&origin));
+        let reserved = number(store.meta(MetaName::SlotsReserved)?).max(first_slot(log));
+        let lists = read_lists(store.as_ref(), log, reserved)?;
+        let released = head.clone().unwrap_or_else(|| empty_head(log, &origin));
         let published = Arc::new(RwLock::new(Published::new(Released { head: released }, lists.clone())));
         let start = Start {
             store: Arc::clone(&store),
             lock,
             locked,
             log_key: Arc::clone(&keyring.log),
+            log,
             origin: origin.clone(),
             clock: Arc::clone(&clock),
             edge,
@@ -122,9 +125,8 @@ impl Vault {
             published: Arc::clone(&published),
         };
         let writer = Arc::new(Writer::start(start).map_err(|_| OpenError::NoThread)?);
-        let reserved = number(store.meta(MetaName::SlotsReserved)?);
         let vault = Self {
-            slots: SlotPool::after(reserved, Permutation::new(keyring.slots.expose())),
+            slots: SlotPool::after(reserved, log, Permutation::new(keyring.slots.expose())),
             store,
             catalog,
             keyring,
@@ -179,19 +181,8 @@ impl Vault {
         Health {
             writer: if self.writer.stopped() { WriterHealth::Stopped } else { WriterHealth::Running },
             log_size: published.head().size,
-            lists: published.list_count(),
+            lists: u32::try_from(published.lists().count()).unwrap_or(u32::MAX),
         }
-    }
-
-    /// Copies the vault while it runs. The copy is as of one moment and opens by itself.
-    ///
-    /// # Errors
-    /// [`VaultError::Forbidden`] but for system administrators; the store's.
-    pub fn backup(&self, caller: &Caller, dir: &Path) -> Result<(), VaultError> {
-        if caller.role != Role::SystemAdministrator {
-            return Err(VaultError::Forbidden);
-        }
-        Ok(self.store.checkpoint_copy(dir)?)
     }
 
     /// Writes down what a type is when its first certificate is issued: from then on it must stay so.
@@ -214,6 +205,15 @@ impl Vault {
     }
 }
 
+/// The number of the log that is open. A restore that accepted a loss has begun another one: the store
+/// knows, not the settings.
+fn number_of_log(head: Option<&Head>, settings: &Settings) -> Result<u16, OpenError> {
+    match head {
+        Some(head) => Ok(head.log),
+        None => u16::try_from(settings.log).map_err(|_| OpenError::Log),
+    }
+}
+
 /// Applies the opening rule; what was kept but never acknowledged becomes part of the lock.
 fn agree(
     store: &dyn Store,
@@ -222,7 +222,8 @@ fn agree(
     origin: &str,
 ) -> Result<LockedHead, OpenError> {
     let locked = lock.read()?;
-    let tree = StoredTree(store);
+    let log = head.map_or(0, |head| head.log);
+    let tree = StoredTree { store, log };
     let root_at = |size| merkle::root(size, &Tiled(&tree)).ok();
     if head.is_some_and(|head| head.origin != origin) {
         return Err(OpenError::Refused(Refusal::OtherOrigin));
@@ -294,17 +295,25 @@ fn fields_digest(kind: &CertificateType) -> Digest {
     Digest::of(&[text.as_bytes()])
 }
 
-fn read_lists(store: &dyn Store) -> Result<Vec<StatusList>, OpenError> {
-    let reserved = number(store.meta(MetaName::SlotsReserved)?);
-    let count = reserved.div_ceil(u64::from(LIST_SLOTS));
-    let mut lists = vec![StatusList::new(); usize::try_from(count).map_err(|_| OpenError::Log)?];
+/// The status lists: those of this log, by the slots it reserved, and those of logs that have closed.
+pub(super) fn read_lists(
+    store: &dyn Store,
+    log: u16,
+    reserved: u64,
+) -> Result<BTreeMap<u32, StatusList>, OpenError> {
+    let next = u32::try_from(reserved.div_ceil(u64::from(LIST_SLOTS))).map_err(|_| OpenError::Log)?;
+    let closed = store.meta(MetaName::Lists)?.unwrap_or_default();
+    let (closed, rest) = closed.as_chunks::<4>();
+    if !rest.is_empty() {
+        return Err(OpenError::Log);
+    }
+    let closed = closed.iter().map(|number| u32::from_be_bytes(*number));
+    let mut lists: BTreeMap<u32, StatusList> =
+        (first_list(log)..next).chain(closed).map(|list| (list, StatusList::new())).collect();
     let mut page = store.status_chunks(&PageRequest::first(PAGE))?;
     loop {
         for row in &page.items {
-            let list = usize::try_from(row.list)
-                .ok()
-                .and_then(|place| lists.get_mut(place))
-                .ok_or(OpenError::Log)?;
+            let list = lists.get_mut(&row.list).ok_or(OpenError::Log)?;
             let chunk = ChunkIndex::new(row.chunk).ok_or(OpenError::Log)?;
             list.set_chunk(chunk, &row.bits).map_err(|_| OpenError::Log)?;
         }
@@ -330,15 +339,15 @@ fn read_hour(store: &dyn Store, now: UnixTime) -> Result<AccessHour, OpenError> 
     }
 }
 
-fn empty_head(origin: &str) -> Head {
-    Head { origin: origin.to_string(), size: 0, root: Digest::of(&[]), note: vec![] }
+fn empty_head(log: u16, origin: &str) -> Head {
+    Head { log, origin: origin.to_string(), size: 0, root: Digest::of(&[]), note: vec![] }
 }
 
-fn number(bytes: Option<Vec<u8>>) -> u64 {
+pub(super) fn number(bytes: Option<Vec<u8>>) -> u64 {
     bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
 }
 
-fn instant(bytes: Option<Vec<u8>>) -> UnixTime {
+pub(super) fn instant(bytes: Option<Vec<u8>>) -> UnixTime {
     let seconds = bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
     UnixTime::clamped(seconds)
 }
@@ -346,7 +355,7 @@ fn instant(bytes: Option<Vec<u8>>) -> UnixTime {
 /// Proof that [`Hashes`] is what the tree gives.
 const _: fn(&dyn Store) = |store| {
     fn hashes(_: &impl Hashes) {}
-    hashes(&Tiled(&StoredTree(store)));
+    hashes(&Tiled(&StoredTree { store, log: 0 }));
 };
 
 /// Why a vault is not opened.

@@ -27,7 +27,7 @@ use crate::pki::trust::{self, TrustBundle, TrustedIssuer, TrustedKey, TrustedLog
 use crate::pki::x509::X509;
 use crate::status::list::StatusList;
 use crate::status::token::TokenPlan;
-use crate::store::MetaName;
+use crate::store::{Head, MetaName};
 
 /// A signed status list, ready to be served.
 #[derive(Debug)]
@@ -65,9 +65,18 @@ impl SignedBundle {
 }
 
 impl Vault {
-    /// The signed checkpoint.
-    pub fn checkpoint(&self) -> Vec<u8> {
-        self.published().head().note.clone()
+    /// The signed checkpoint of a log: the released one, or the last of a log that has closed.
+    /// `None` of a log that is not here.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn checkpoint(&self, log: u16) -> Result<Option<Vec<u8>>, VaultError> {
+        Ok(self.head_of(log)?.map(|head| head.note))
+    }
+
+    fn head_of(&self, log: u16) -> Result<Option<Head>, VaultError> {
+        let released = self.published().head().clone();
+        if log == released.log { Ok(Some(released)) } else { Ok(self.store.closed_head(log)?) }
     }
 
     /// The released size and root of the log.
@@ -86,25 +95,25 @@ impl Vault {
         VerifierKey::new(name, crate::log::note::KeyKind::Note, key).map_err(|_| VaultError::Unreadable)
     }
 
-    /// A tile or an entry bundle; `None` when the released log does not have it.
+    /// A tile or an entry bundle of a log; `None` when it is not in that log as far as it was released.
     ///
     /// # Errors
     /// The store's.
-    pub fn tile(&self, path: &TilePath) -> Result<Option<Vec<u8>>, VaultError> {
-        let (size, _) = self.log_head();
-        if !path.belongs_to(size) {
+    pub fn tile(&self, log: u16, path: &TilePath) -> Result<Option<Vec<u8>>, VaultError> {
+        let Some(head) = self.head_of(log)? else { return Ok(None) };
+        if !path.belongs_to(head.size) {
             return Ok(None);
         }
         let Some(first) = path.first() else { return Ok(None) };
         let width = usize::from(path.width());
         let bytes = match path.kind() {
-            TileKind::Entries => self.bundle(first, width)?.encode(),
+            TileKind::Entries => self.bundle(log, first, width)?.encode(),
             TileKind::Hashes(0) => {
-                let bundle = self.bundle(first, width)?;
+                let bundle = self.bundle(log, first, width)?;
                 Tile::of_entries(bundle.entries()).map_err(|_| VaultError::Unreadable)?.encode()
             }
             TileKind::Hashes(level) => {
-                let hashes = self.store.tile_hashes(level, first, width)?;
+                let hashes = self.store.tile_hashes(log, level, first, width)?;
                 Tile::new(hashes).map_err(|_| VaultError::Unreadable)?.encode()
             }
         };
@@ -116,26 +125,26 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NotFound`] beyond the released size.
     pub fn inclusion(&self, index: u64) -> Result<(Vec<u8>, Vec<Digest>), VaultError> {
-        let (size, _) = self.log_head();
+        let Head { log, size, .. } = self.published().head().clone();
         if index >= size {
             return Err(VaultError::NotFound);
         }
-        let entry = self.store.entries(index, 1)?.pop().ok_or(VaultError::Unreadable)?;
-        let proof = merkle::inclusion_proof(index, size, &Tiled(&StoredTree(self.store.as_ref())))
-            .map_err(|_| VaultError::Unreadable)?;
+        let entry = self.store.entries(log, index, 1)?.pop().ok_or(VaultError::Unreadable)?;
+        let tree = StoredTree { store: self.store.as_ref(), log };
+        let proof =
+            merkle::inclusion_proof(index, size, &Tiled(&tree)).map_err(|_| VaultError::Unreadable)?;
         Ok((entry.bytes, proof))
     }
 
-    fn bundle(&self, first: u64, width: usize) -> Result<EntryBundle, VaultError> {
-        let entries = self.store.entries(first, width)?;
+    fn bundle(&self, log: u16, first: u64, width: usize) -> Result<EntryBundle, VaultError> {
+        let entries = self.store.entries(log, first, width)?;
         let bytes = entries.into_iter().map(|entry| entry.bytes).collect();
         EntryBundle::new(bytes).map_err(|_| VaultError::Unreadable)
     }
 
     /// Addresses of all status lists (the aggregation of the Token Status List).
     pub fn status_uris(&self) -> Vec<String> {
-        let count = self.published().list_count();
-        (0..count).map(|list| self.settings.status_url(list)).collect()
+        self.published().lists().map(|list| self.settings.status_url(list)).collect()
     }
 
     /// A status list as it was last signed; signed now if it never was.
@@ -159,7 +168,7 @@ impl Vault {
         let now = self.now();
         let states: Vec<(u32, u64)> = {
             let published = self.published();
-            (0..published.list_count()).map(|list| (list, published.changes(list))).collect()
+            published.lists().map(|list| (list, published.changes(list))).collect()
         };
         for (list, changes) in states {
             let held =

@@ -97,7 +97,16 @@ impl Vault {
         self.all_registrations()
     }
 
-    /// The registration with this name.
+    /// The registration with this name, for who looks after registrations.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`].
+    pub fn registration_for(&self, caller: &Caller, id: &str) -> Result<Registration, VaultError> {
+        guard::admit(caller, Verb::Register)?;
+        self.registration(id)?.ok_or(VaultError::NotFound)
+    }
+
+    /// The registration with this name, whoever asks: for deciding who may call.
     ///
     /// # Errors
     /// The store's.

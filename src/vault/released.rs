@@ -20,17 +20,17 @@ pub struct Released {
 /// The released head and the lists that belong to it.
 pub struct Published {
     released: Released,
-    lists: Vec<StatusList>,
+    lists: BTreeMap<u32, StatusList>,
     /// Bits of the batch that is on its way to disk: kept or not, it is not known yet.
     pending: BTreeMap<(u32, SlotIndex), SlotValue>,
     /// For each list, how often it has changed since the vault was opened.
-    changes: Vec<u64>,
+    changes: BTreeMap<u32, u64>,
 }
 
 impl Published {
     /// The state found at opening.
-    pub fn new(released: Released, lists: Vec<StatusList>) -> Self {
-        let changes = vec![0; lists.len()];
+    pub fn new(released: Released, lists: BTreeMap<u32, StatusList>) -> Self {
+        let changes = lists.keys().map(|list| (*list, 0)).collect();
         Self { released, lists, pending: BTreeMap::new(), changes }
     }
 
@@ -52,17 +52,17 @@ impl Published {
 
     /// One list as of the released head.
     pub fn list(&self, list: u32) -> Option<&StatusList> {
-        usize::try_from(list).ok().and_then(|place| self.lists.get(place))
+        self.lists.get(&list)
     }
 
-    /// How many lists there are.
-    pub fn list_count(&self) -> u32 {
-        u32::try_from(self.lists.len()).unwrap_or(u32::MAX)
+    /// The numbers of the lists.
+    pub fn lists(&self) -> impl Iterator<Item = u32> {
+        self.lists.keys().copied()
     }
 
     /// How often a list has changed since the vault was opened.
     pub fn changes(&self, list: u32) -> u64 {
-        usize::try_from(list).ok().and_then(|place| self.changes.get(place)).copied().unwrap_or(0)
+        self.changes.get(&list).copied().unwrap_or(0)
     }
 
     pub(super) fn release(&mut self, released: Released) {
@@ -74,17 +74,16 @@ impl Published {
         self.pending = bits.iter().map(|(list, index, value)| ((*list, *index), *value)).collect();
     }
 
-    /// A slot in the list after the last opens that list.
+    /// Gives a slot of a list that is there its value.
     pub(super) fn set_bit(&mut self, list: u32, index: SlotIndex, value: SlotValue) {
-        let Ok(place) = usize::try_from(list) else { return };
-        if let (Some(status), Some(changes)) = (self.lists.get_mut(place), self.changes.get_mut(place)) {
+        if let (Some(status), Some(changes)) = (self.lists.get_mut(&list), self.changes.get_mut(&list)) {
             status.set(index, value);
             *changes += 1;
         }
     }
 
-    pub(super) fn open_list(&mut self) {
-        self.lists.push(StatusList::new());
-        self.changes.push(0);
+    pub(super) fn open_list(&mut self, list: u32) {
+        self.lists.insert(list, StatusList::new());
+        self.changes.insert(list, 0);
     }
 }

@@ -5,6 +5,7 @@
 //! by a version of the key-encryption key. A deleted holder has no key: what only
 //! they held cannot be opened.
 
+use super::keyring::Keyring;
 use super::records::{self, Record, RecordError};
 use super::{Vault, VaultError};
 use crate::domain::digest::Digest;
@@ -12,8 +13,8 @@ use crate::domain::number::CertificateIdentifier;
 use crate::domain::party::HolderCode;
 use crate::keys::envelope::{self, SecretKey};
 use crate::keys::index::IndexKey;
-use crate::keys::random;
-use crate::store::{Holder, HolderId, HolderTag, Row, RowKey, Tag};
+use crate::keys::random::{self, Random};
+use crate::store::{Holder, HolderId, HolderTag, Row, RowKey, Store, Tag};
 
 /// A holder, found or made, with their key.
 pub(super) struct OpenHolder {
@@ -80,14 +81,7 @@ impl Vault {
 
     /// A holder's key.
     pub(super) fn holder_key(&self, id: HolderId) -> Result<SecretKey, VaultError> {
-        let row = self.store.holder(id)?.ok_or(VaultError::NotFound)?;
-        let (version, wrapped) = row.sealed.as_bytes().split_at_checked(4).ok_or(RecordError::Malformed)?;
-        let version = u32::from_be_bytes(version.try_into().expect("4 bytes"));
-        let wrapping = self.keyring.key_encryption.iter().find(|(candidate, _)| *candidate == version);
-        let (_, wrapping) = wrapping.ok_or(RecordError::Unreadable)?;
-        let aad = envelope::aad("holder", &id.0, 1, version);
-        let opened = envelope::open(wrapping, &aad, wrapped).map_err(|_| RecordError::Unreadable)?;
-        Ok(SecretKey::from_slice(&opened).ok_or(RecordError::Malformed)?)
+        holder_key(self.store.as_ref(), &self.keyring, id)
     }
 
     /// The record in a row, opened by the key of any of its holders who is still there.
@@ -106,16 +100,7 @@ impl Vault {
     }
 
     fn read_record(&self, key: RowKey) -> Result<OpenRecord, VaultError> {
-        let row = self.store.certificate(key)?.ok_or(VaultError::NotFound)?;
-        let sealed = row.sealed.as_bytes();
-        let (wrapped, body) = records::split(sealed)?;
-        for candidate in &wrapped {
-            let Ok(holder_key) = self.holder_key(candidate.holder) else { continue };
-            let dek = records::unwrap_key(&wrapped, key, candidate.holder, &holder_key)?;
-            let record = records::open(body, key, &dek)?;
-            return Ok(OpenRecord { key, record, dek, digest: Digest::of(&[sealed]) });
-        }
-        Err(VaultError::NotFound)
+        read_record(self.store.as_ref(), &self.keyring, key)
     }
 
     /// The record with this identifier.
@@ -130,15 +115,7 @@ impl Vault {
 
     /// Seals a changed record for the holders it has, under the key it has.
     pub(super) fn seal_again(&self, open: &OpenRecord, record: &Record) -> Result<Vec<u8>, VaultError> {
-        let mut keys = Vec::with_capacity(record.holders.len());
-        for holder in &record.holders {
-            // A holder who was deleted stays without access.
-            if let Ok(key) = self.holder_key(holder.id) {
-                keys.push((holder.id, key));
-            }
-        }
-        let keys: Vec<_> = keys.iter().map(|(id, key)| (*id, key)).collect();
-        Ok(records::seal_under(record, open.key, &open.dek, &keys, self.random.as_ref())?)
+        seal_again(self.store.as_ref(), &self.keyring, self.random.as_ref(), open, record)
     }
 
     fn agrees_with_status(&self, record: &Record) -> bool {
@@ -177,6 +154,59 @@ impl Vault {
         let aad = envelope::aad(table, row_key, 1, version);
         Ok(envelope::open(key, &aad, sealed).map_err(|_| RecordError::Unreadable)?)
     }
+}
+
+/// A holder's key, from a store that no vault may have open.
+pub(super) fn holder_key(
+    store: &dyn Store,
+    keyring: &Keyring,
+    id: HolderId,
+) -> Result<SecretKey, VaultError> {
+    let row = store.holder(id)?.ok_or(VaultError::NotFound)?;
+    let (version, wrapped) = row.sealed.as_bytes().split_at_checked(4).ok_or(RecordError::Malformed)?;
+    let version = u32::from_be_bytes(version.try_into().expect("4 bytes"));
+    let wrapping = keyring.key_encryption.iter().find(|(candidate, _)| *candidate == version);
+    let (_, wrapping) = wrapping.ok_or(RecordError::Unreadable)?;
+    let aad = envelope::aad("holder", &id.0, 1, version);
+    let opened = envelope::open(wrapping, &aad, wrapped).map_err(|_| RecordError::Unreadable)?;
+    Ok(SecretKey::from_slice(&opened).ok_or(RecordError::Malformed)?)
+}
+
+/// The record in a row, whatever its status bits say.
+pub(super) fn read_record(
+    store: &dyn Store,
+    keyring: &Keyring,
+    key: RowKey,
+) -> Result<OpenRecord, VaultError> {
+    let row = store.certificate(key)?.ok_or(VaultError::NotFound)?;
+    let sealed = row.sealed.as_bytes();
+    let (wrapped, body) = records::split(sealed)?;
+    for candidate in &wrapped {
+        let Ok(holder_key) = holder_key(store, keyring, candidate.holder) else { continue };
+        let dek = records::unwrap_key(&wrapped, key, candidate.holder, &holder_key)?;
+        let record = records::open(body, key, &dek)?;
+        return Ok(OpenRecord { key, record, dek, digest: Digest::of(&[sealed]) });
+    }
+    Err(VaultError::NotFound)
+}
+
+/// Seals a changed record for the holders it has, under the key it has.
+pub(super) fn seal_again(
+    store: &dyn Store,
+    keyring: &Keyring,
+    random: &dyn Random,
+    open: &OpenRecord,
+    record: &Record,
+) -> Result<Vec<u8>, VaultError> {
+    let mut keys = Vec::with_capacity(record.holders.len());
+    for holder in &record.holders {
+        // A holder who was deleted stays without access.
+        if let Ok(key) = holder_key(store, keyring, holder.id) {
+            keys.push((holder.id, key));
+        }
+    }
+    let keys: Vec<_> = keys.iter().map(|(id, key)| (*id, key)).collect();
+    Ok(records::seal_under(record, open.key, &open.dek, &keys, random)?)
 }
 
 /// The key of one row of our own: each has another, so random nonces never come near their bound.

@@ -174,6 +174,8 @@ pub struct Start {
     pub locked: LockedHead,
     /// Signs the head.
     pub log_key: Arc<dyn Signer>,
+    /// The log's number.
+    pub log: u16,
     /// The log's name.
     pub origin: String,
     /// The time.
@@ -183,7 +185,7 @@ pub struct Start {
     /// Time of the last entry.
     pub last_time: UnixTime,
     /// The status lists.
-    pub lists: Vec<StatusList>,
+    pub lists: BTreeMap<u32, StatusList>,
     /// Access records of the running hour.
     pub hour: AccessHour,
     /// What is released to readers.
@@ -293,7 +295,7 @@ struct Batch {
     rows: Vec<Row>,
     entries: Vec<Vec<u8>>,
     bits: Vec<(u32, SlotIndex, SlotValue)>,
-    opened: usize,
+    opened: Vec<u32>,
     /// Code of an entry that is not one: a fault of ours, and the batch is not written.
     broken: Option<&'static str>,
 }
@@ -464,7 +466,7 @@ impl State {
         }
         batch.rows.extend(plan.rows);
         batch.bits.extend(plan.bits);
-        batch.opened += usize::from(plan.opens_list.is_some());
+        batch.opened.extend(plan.opens_list);
         let first_entry = self.start.edge.size() + u64::try_from(batch.entries.len()).unwrap_or(u64::MAX);
         for change in plan.changes {
             let entry = first_entry + u64::try_from(change.event).unwrap_or(u64::MAX);
@@ -531,14 +533,16 @@ impl State {
             let note = self.sign_head(appended.size(), appended.root())?;
             for (offset, bytes) in batch.entries.iter().enumerate() {
                 let index = before + u64::try_from(offset).map_err(|_| WriteError::Log)?;
-                batch.rows.push(store::Entry { index, bytes: bytes.clone() }.into());
+                batch.rows.push(store::Entry { log: self.start.log, index, bytes: bytes.clone() }.into());
             }
             for known in appended.hashes() {
-                batch.rows.push(TileHash { level: known.level, index: known.index, hash: known.hash }.into());
+                let (log, level) = (self.start.log, known.level);
+                batch.rows.push(TileHash { log, level, index: known.index, hash: known.hash }.into());
             }
             let bytes = now.seconds().to_be_bytes().to_vec();
             batch.rows.push(Meta { name: MetaName::EntryTime, bytes }.into());
             let head = Head {
+                log: self.start.log,
                 origin: self.start.origin.clone(),
                 size: appended.size(),
                 root: appended.root(),
@@ -560,16 +564,18 @@ impl State {
             self.start.locked = to;
         }
         self.start.hour = hour;
-        for _ in 0..batch.opened {
-            self.start.lists.push(StatusList::new());
+        for list in &batch.opened {
+            self.start.lists.insert(*list, StatusList::new());
         }
         for (list, index, value) in &batch.bits {
-            set_bit(&mut self.start.lists, *list, *index, *value);
+            if let Some(status) = self.start.lists.get_mut(list) {
+                status.set(*index, *value);
+            }
         }
         let published = Arc::clone(&self.start.published);
         let mut published = published.write().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..batch.opened {
-            published.open_list();
+        for list in batch.opened {
+            published.open_list(list);
         }
         for (list, index, value) in batch.bits {
             published.set_bit(list, index, value);
@@ -595,11 +601,11 @@ impl State {
 }
 
 /// The chunks of the status lists as a batch leaves them.
-fn changed_chunks(lists: &[StatusList], bits: &[(u32, SlotIndex, SlotValue)]) -> Vec<Row> {
+fn changed_chunks(lists: &BTreeMap<u32, StatusList>, bits: &[(u32, SlotIndex, SlotValue)]) -> Vec<Row> {
     let mut changed: BTreeMap<u32, StatusList> = BTreeMap::new();
     let mut chunks: BTreeSet<(u32, ChunkIndex)> = BTreeSet::new();
     for (list, index, value) in bits {
-        let Some(status) = usize::try_from(*list).ok().and_then(|place| lists.get(place)) else { continue };
+        let Some(status) = lists.get(list) else { continue };
         changed.entry(*list).or_insert_with(|| status.clone()).set(*index, *value);
         chunks.insert((*list, index.chunk()));
     }
@@ -608,12 +614,6 @@ fn changed_chunks(lists: &[StatusList], bits: &[(u32, SlotIndex, SlotValue)]) ->
         Some(store::StatusChunk { list, chunk: chunk.number(), bits }.into())
     };
     chunks.into_iter().filter_map(row).collect()
-}
-
-fn set_bit(lists: &mut [StatusList], list: u32, index: SlotIndex, value: SlotValue) {
-    if let Some(status) = usize::try_from(list).ok().and_then(|place| lists.get_mut(place)) {
-        status.set(index, value);
-    }
 }
 
 fn answer(answers: Vec<(Reply, Result<Done, Refused>)>) {

@@ -33,14 +33,15 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("std::net", &["cli/", "http/"], "no network on this floor"),
     ("tokio", &["cli/", "http/"], "only http is asynchronous, and the command line as its client"),
     ("async fn", &["cli/", "http/"], "only http is asynchronous, and the command line as its client"),
-    ("axum", &["http/"], "only http knows HTTP"),
+    // A bare route is what the bench holds the service against.
+    ("axum", &["cli/bench/", "http/"], "only http knows HTTP"),
     ("reqwest", &["cli/"], "nothing that serves calls anybody"),
     (
         "rocksdb::",
         &["cli/bench/limits.rs", "store/rocks.rs", "store/rocks/"],
         "one driver knows RocksDB; the bench measures the bare limit",
     ),
-    ("std::env", &["cli/"], "only the command line reads the environment"),
+    ("std::env", &["cli/", "main.rs"], "only the command line reads the environment"),
     ("std::process", &["cli/", "main.rs"], "only the command line is the process"),
     ("SystemRandom", &["cli/", "keys/"], "chance comes in through the door"),
 ];

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
+use futures_util::stream;
 use http_body_util::BodyExt;
 use kabao::domain::party::{HolderCode, HolderCodeType};
 use kabao::http::router::{Access, Key, Media, ROUTES, Route};
@@ -19,6 +20,7 @@ use kabao::vault::issue::IssueOrder;
 use kabao::vault::registry::{Allowed, Registration, RegistrationState};
 use kabao::vault::token::Subject;
 use serde_json::{Value as Json, json};
+use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use crate::world::{AGENCY, DEPARTMENT, OTHER_DEPARTMENT, PERSONS, World, clerk, holder, officer, order};
@@ -450,6 +452,108 @@ async fn who_asks_too_often_or_finds_no_room_is_told_when_to_come_again() {
     let service = Service::with(&world, Limits { requests: 0, ..Limits::default() });
     let answer = service.get("/healthz").await.problem(503, "http/busy");
     assert_eq!(answer.header("retry-after"), "1");
+    // Without room no token is looked at: a flood of bad ones costs no hand of the vault.
+    service.get_as("x.y.z", "/v1/wallet/certificates").await.problem(503, "http/busy");
+}
+
+#[tokio::test]
+async fn an_address_is_counted_also_where_nothing_is() {
+    let world = World::default();
+    let rates = Rates { address: PerSecond::new(1, 2), ..Rates::default() };
+    let service = Service::with(&world, Limits { rates: Some(rates), ..Limits::default() });
+    service.get("/nowhere").await.problem(404, "http/no-such-route");
+    let wrong = Request::patch("/healthz").body(Body::empty()).unwrap();
+    service.ask(wrong).await.problem(405, "http/method-not-allowed");
+    service.get("/nowhere").await.problem(429, "http/too-many-requests");
+}
+
+#[tokio::test]
+async fn a_backup_is_whole_or_not_there_and_the_same_request_finds_it() {
+    let world = World::default();
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Arc::new(world.open());
+    register_everybody(&vault);
+    let limits = Limits { rates: None, ..Limits::default() };
+    let app = App::new(Arc::clone(&vault), limits, None).with_backups(folder.path());
+    let service = Service { vault, router: app.router() };
+    let token = service.token(Role::SystemAdministrator);
+    let at = |name: &str| folder.path().join(name);
+    // What an attempt that broke off has left.
+    std::fs::create_dir_all(at("monday.part").join("half")).unwrap();
+
+    let name = json!({ "name": "monday" });
+    let made = service.send("POST", &token, "/v1/backups", "k-1", &name).await.good(201);
+    assert!(at("monday").exists() && !at("monday.part").exists());
+    let again = service.send("POST", &token, "/v1/backups", "k-1", &name).await.good(201);
+    assert_eq!(again.body, made.body);
+    let other = service.send("POST", &token, "/v1/backups", "k-2", &name).await;
+    let other = other.problem(422, "request/invalid");
+    assert_eq!(other.json()["errors"][0]["reason"], "belongs to a backup already");
+    let own = json!({ "name": "tuesday.part" });
+    service.send("POST", &token, "/v1/backups", "k-3", &own).await.problem(422, "request/invalid");
+}
+
+/// A batch that is sent row by row: its sender, and the answer as it comes.
+async fn open_stream(service: &Service, token: &str) -> (mpsc::UnboundedSender<String>, Response<Body>) {
+    let (sender, receiver) = mpsc::unbounded_channel::<String>();
+    let rows = stream::unfold(receiver, |mut receiver| async {
+        let row = receiver.recv().await?;
+        Some((Ok::<_, std::io::Error>(row), receiver))
+    });
+    let request = Request::post("/v1/certificates/batch").header("authorization", format!("Bearer {token}"));
+    let request = request.header("content-type", "application/x-ndjson").header("idempotency-key", "b");
+    let request = request.body(Body::from_stream(rows)).unwrap();
+    (sender, service.router.clone().oneshot(request).await.unwrap())
+}
+
+#[tokio::test]
+async fn a_caller_has_four_streams_open_and_no_more() {
+    let world = World::default();
+    let service = Service::new(&world);
+    let token = service.token(Role::Officer);
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let (sender, response) = open_stream(&service, &token).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        open.push((sender, response));
+    }
+    let path = "/v1/certificates/batch";
+    let request = Request::post(path).header("authorization", format!("Bearer {token}"));
+    let request = request.header("content-type", "application/x-ndjson").header("idempotency-key", "b");
+    let fifth = service.ask(request.body(Body::empty()).unwrap()).await.problem(429, "http/too-many-streams");
+    assert_eq!(fifth.header("retry-after"), "1");
+    open.pop();
+    assert!(service.stream(&token, path, "b", "").await.is_empty(), "one has gone, so there is a seat");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_token_ends() {
+    let world = World::default();
+    let service = Service::new(&world);
+    let token = service.token(Role::Officer);
+    let (sender, response) = open_stream(&service, &token).await;
+    let mut answer = response.into_body();
+    let row = |number| format!("{}\n", body_of(&order(MANY, PERSONS[0], number)));
+    sender.send(row(1)).unwrap();
+    let first = answer.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(String::from_utf8_lossy(&first).contains("identifier"));
+    world.clock.advance(601);
+    sender.send(row(2)).unwrap();
+    assert!(answer.frame().await.unwrap().is_err(), "what the token no longer covers has no result");
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_needed_may_be_sent_but_not_malformed() {
+    let world = World::default();
+    let service = Service::new(&world);
+    let token = service.token(Role::SecurityAdministrator);
+    let body = json!({ "id": "new", "role": "auditor", "name": "n", "keys": [] });
+    for key in ["k-1", "k-1", "k-2"] {
+        service.send("POST", &token, "/v1/registrations", key, &body).await.good(201);
+    }
+    let long = "k".repeat(129);
+    let malformed = service.send("POST", &token, "/v1/registrations", &long, &body).await;
+    malformed.problem(400, "request/key-missing");
 }
 
 #[tokio::test]

@@ -25,7 +25,8 @@ use kabao::keys::{Algorithm, Signer};
 use kabao::log::audit::Fold;
 use kabao::log::tile::{EntryBundle, TileKind, TilePath};
 use kabao::pki::hierarchy::{ChainKeys, Department, Founding, Installation, Issuer, department, found};
-use kabao::store::head_lock::LockedHead;
+use kabao::store::Store;
+use kabao::store::head_lock::{HeadLock, LockedHead};
 use kabao::store::sim::{Faults, Sim, SimDisk, SimLock, Syncing};
 use kabao::vault::clock::HandClock;
 use kabao::vault::guard::{Caller, Role};
@@ -44,7 +45,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<HandClock>,
     pub(crate) disk: SimDisk,
     pub(crate) lock: SimLock,
-    random: Arc<SeededRandom>,
+    pub(crate) random: Arc<SeededRandom>,
     syncing: Syncing,
     /// Every certificate whose issue was acknowledged, and the state last acknowledged.
     pub(crate) acknowledged: Mutex<BTreeMap<CertificateIdentifier, State>>,
@@ -76,9 +77,14 @@ impl World {
     /// Opens the vault in a process whose writes go wrong as planned.
     pub(crate) fn try_open(&self, faults: &Faults) -> Result<Vault, OpenError> {
         let store = Sim::open(&self.disk, faults)?.with_syncing(self.syncing);
+        self.open_on(Arc::new(store), Box::new(self.lock.reopen(faults)))
+    }
+
+    /// Opens the vault on any store, beside any lock.
+    pub(crate) fn open_on(&self, store: Arc<dyn Store>, lock: Box<dyn HeadLock>) -> Result<Vault, OpenError> {
         let vault = Vault::open(Opening {
-            store: Arc::new(store),
-            lock: Box::new(self.lock.reopen(faults)),
+            store,
+            lock,
             catalog: Arc::clone(&self.catalog),
             keyring: Arc::clone(&self.keyring),
             clock: self.clock.clone(),
@@ -133,12 +139,13 @@ fn moves_to(kind: kabao::domain::lifecycle::ChangeKind, to: State) -> bool {
 #[track_caller]
 pub(crate) fn check_log(vault: &Vault) {
     let (size, root) = vault.log_head();
+    let log = u16::try_from(vault.settings().log).unwrap();
     let mut fold = Fold::default();
     let mut edge = kabao::log::merkle::Edge::empty();
     for index in 0..size.div_ceil(256) {
         let width = u16::try_from((size - index * 256).min(256)).unwrap();
         let path = TilePath::new(TileKind::Entries, index, width).unwrap();
-        let bundle = EntryBundle::decode(&vault.tile(&path).unwrap().unwrap(), width).unwrap();
+        let bundle = EntryBundle::decode(&vault.tile(log, &path).unwrap().unwrap(), width).unwrap();
         for (offset, entry) in bundle.entries().iter().enumerate() {
             let at = index * 256 + u64::try_from(offset).unwrap();
             fold.apply_bytes(at, entry).unwrap_or_else(|misfit| panic!("entry {at}: {misfit}"));
@@ -147,12 +154,12 @@ pub(crate) fn check_log(vault: &Vault) {
     }
     assert_eq!(edge.root(), root, "the tree of the entries is not the released one");
     vault.sign_changed_lists().unwrap();
-    for (list, uri) in vault.status_uris().iter().enumerate() {
-        let list = u32::try_from(list).unwrap();
+    for uri in vault.status_uris() {
+        let list = uri.rsplit_once('/').unwrap().1.parse().unwrap();
         let signed = vault.status_token(list).unwrap().unwrap();
         let keys = [vault.keyring().status.public_key().clone()];
         let token = kabao::status::token::UnverifiedStatusToken::parse(&signed.jwt).unwrap();
-        let token = token.verify(&keys, uri, vault.now()).unwrap();
+        let token = token.verify(&keys, &uri, vault.now()).unwrap();
         assert_eq!(fold.first_difference(list, token.list().as_bytes()), Ok(None), "list {list}");
     }
 }

@@ -36,7 +36,7 @@ pub(in crate::http) struct VerificationBody {
     supplied: BTreeMap<String, String>,
 }
 
-/// One row of a batch.
+/// One row of a batch. Photos go one by one, as `image` of `POST /v1/verifications`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct VerificationRow {

@@ -174,59 +174,6 @@ impl Record for row::Credential {
     }
 }
 
-impl Record for row::Entry {
-    const TABLE: Table = Table::Entry;
-
-    fn key(&self) -> Vec<u8> {
-        entry_key(self.index)
-    }
-
-    fn write(&self, value: &mut Vec<u8>) {
-        value.extend_from_slice(&self.bytes);
-    }
-
-    fn read(key: &mut Fields<'_>, value: &mut Fields<'_>) -> Option<Self> {
-        read_log(key)?;
-        Some(Self { index: u64::from_be_bytes(key.array()?), bytes: value.rest() })
-    }
-
-    fn fits(&self) -> bool {
-        self.bytes.len() <= usize::from(u16::MAX)
-    }
-}
-
-impl Record for row::Head {
-    const TABLE: Table = Table::Meta;
-
-    fn key(&self) -> Vec<u8> {
-        head_key().to_vec()
-    }
-
-    fn write(&self, value: &mut Vec<u8>) {
-        value.extend_from_slice(&self.size.to_be_bytes());
-        value.extend_from_slice(self.root.as_bytes());
-        // An origin too long for its length byte does not fit, and is never kept.
-        value.push(u8::try_from(self.origin.len()).unwrap_or(0));
-        value.extend_from_slice(self.origin.as_bytes());
-        value.extend_from_slice(&self.note);
-    }
-
-    fn read(key: &mut Fields<'_>, value: &mut Fields<'_>) -> Option<Self> {
-        (key.rest() == head_key()).then_some(())?;
-        let head = Self {
-            size: u64::from_be_bytes(value.array()?),
-            root: Digest::from_bytes(value.array()?),
-            origin: String::from_utf8(value.short()?).ok()?,
-            note: value.rest(),
-        };
-        head.fits().then_some(head)
-    }
-
-    fn fits(&self) -> bool {
-        (1..=usize::from(u8::MAX)).contains(&self.origin.len())
-    }
-}
-
 impl Record for row::Holder {
     const TABLE: Table = Table::Holder;
 
@@ -438,27 +385,6 @@ impl Record for row::StatusChunk {
     }
 }
 
-impl Record for row::TileHash {
-    const TABLE: Table = Table::TileHash;
-
-    fn key(&self) -> Vec<u8> {
-        tile_hash_key(self.level, self.index)
-    }
-
-    fn write(&self, value: &mut Vec<u8>) {
-        value.extend_from_slice(self.hash.as_bytes());
-    }
-
-    fn read(key: &mut Fields<'_>, value: &mut Fields<'_>) -> Option<Self> {
-        read_log(key)?;
-        Some(Self {
-            level: key.byte()?,
-            index: u64::from_be_bytes(key.array()?),
-            hash: Digest::from_bytes(value.array()?),
-        })
-    }
-}
-
 impl Record for row::Wallet {
     const TABLE: Table = Table::Wallet;
 
@@ -492,15 +418,6 @@ pub(crate) fn credential_key(key: RowKey, seq: u32) -> Vec<u8> {
     [&key.0[..], &seq.to_be_bytes()].concat()
 }
 
-pub(crate) fn entry_key(index: u64) -> Vec<u8> {
-    [&LOG.to_be_bytes()[..], &index.to_be_bytes()].concat()
-}
-
-/// Stands before every name that a value has.
-pub(crate) fn head_key() -> &'static [u8] {
-    &[0]
-}
-
 /// Negative hours come before the others.
 pub(crate) fn hour_bytes(hour: i64) -> [u8; 8] {
     turn_sign(hour.to_be_bytes())
@@ -516,10 +433,6 @@ pub(crate) fn meta_key(name: MetaName) -> Vec<u8> {
 
 pub(crate) fn slot_key(list: u32, index: u32) -> Vec<u8> {
     [list.to_be_bytes(), index.to_be_bytes()].concat()
-}
-
-pub(crate) fn tile_hash_key(level: u8, index: u64) -> Vec<u8> {
-    [&LOG.to_be_bytes()[..], &[level], &index.to_be_bytes()].concat()
 }
 
 pub(crate) fn wallet_key(holder: HolderId, issued: UnixTime, key: RowKey) -> Vec<u8> {
@@ -544,6 +457,7 @@ pub(crate) fn meta_number(name: MetaName) -> u8 {
         MetaName::Stops => 9,
         MetaName::TreeEdge => 10,
         MetaName::Trust => 11,
+        MetaName::LossStatements => 12,
     }
 }
 
@@ -559,10 +473,6 @@ fn read_newest_first(fields: &mut Fields<'_>) -> Option<UnixTime> {
     UnixTime::new(!i64::from_be_bytes(fields.array()?))
 }
 
-fn read_log(fields: &mut Fields<'_>) -> Option<()> {
-    (u16::from_be_bytes(fields.array()?) == LOG).then_some(())
-}
-
 fn turn_sign([first, rest @ ..]: [u8; 8]) -> [u8; 8] {
     let mut bytes = [0; 8];
     bytes[0] = first ^ 0x80;
@@ -570,19 +480,17 @@ fn turn_sign([first, rest @ ..]: [u8; 8]) -> [u8; 8] {
     bytes
 }
 
-/// One machine keeps one log. The number leaves room for a second, as after a restore that accepts a loss.
-const LOG: u16 = 0;
-
 /// A system's name in one row key. Our own choice.
 const CLIENT_ID_BYTES_MAX: usize = 128;
 
 /// Every name; the test of `codec` goes through them.
-pub(crate) const META_NAMES: [MetaName; 11] = [
+pub(crate) const META_NAMES: [MetaName; 12] = [
     MetaName::AccessHour,
     MetaName::EntryTime,
     MetaName::FrozenTypes,
     MetaName::KeyVersions,
     MetaName::Lists,
+    MetaName::LossStatements,
     MetaName::PublicUrl,
     MetaName::Shredded,
     MetaName::SlotsReserved,

@@ -52,8 +52,10 @@ proptest! {
         check_round_trip(&row::Change { at, issuer, entry: long, key, kind });
         check_round_trip(&row::Client { id: text.clone(), sealed: sealed.clone() });
         check_round_trip(&row::Credential { key, seq: number, sealed: sealed.clone() });
-        check_round_trip(&row::Entry { index: long, bytes: sealed.as_bytes().to_vec() });
-        check_round_trip(&row::Head { origin: text, size: long, root: hash, note: sealed.as_bytes().to_vec() });
+        check_round_trip(&row::Entry { log: small, index: long, bytes: sealed.as_bytes().to_vec() });
+        let head = row::Head { log: small, origin: text, size: long, root: hash, note: sealed.as_bytes().to_vec() };
+        check_round_trip(&head);
+        check_round_trip(&row::ClosedHead(head));
         check_round_trip(&row::Holder { id: holder, sealed: sealed.clone() });
         check_round_trip(&row::HolderTag { tag, id: holder });
         check_round_trip(&row::Issued { issuer, issued: at, key });
@@ -64,7 +66,7 @@ proptest! {
         check_round_trip(&row::SignedBy { signer, at, key });
         check_round_trip(&row::Slot { list: number, index: number, key });
         check_round_trip(&row::StatusChunk { list: number, chunk: small, bits });
-        check_round_trip(&row::TileHash { level: kind, index: long, hash });
+        check_round_trip(&row::TileHash { log: small, level: kind, index: long, hash });
         check_round_trip(&row::Wallet { holder, issued: at, key, sealed });
         check_round_trip(&Expiry { expires: at, table: Table::Request, key: tag.0.to_vec() });
     }
@@ -117,15 +119,20 @@ fn bytes_missing_or_left_over_are_told() {
 
 #[test]
 fn what_is_too_long_is_not_kept() {
-    let entry = |length| row::Entry { index: 0, bytes: vec![0; length] };
+    let entry = |length| row::Entry { log: 0, index: 0, bytes: vec![0; length] };
     assert!(encode(&entry(65_535)).is_ok());
     assert_eq!(encode(&entry(65_536)), Err(StoreError::TooLong { table: "entry" }));
     let client = |length| row::Client { id: "x".repeat(length), sealed: Sealed::default() };
     assert!(encode(&client(128)).is_ok());
     assert_eq!(encode(&client(129)), Err(StoreError::TooLong { table: "client" }));
     assert_eq!(encode(&client(0)), Err(StoreError::TooLong { table: "client" }));
-    let head =
-        |length| row::Head { origin: "x".repeat(length), size: 0, root: Digest::of(&[]), note: vec![] };
+    let head = |length| row::Head {
+        log: 0,
+        origin: "x".repeat(length),
+        size: 0,
+        root: Digest::of(&[]),
+        note: vec![],
+    };
     assert!(encode(&head(255)).is_ok());
     assert_eq!(encode(&head(256)), Err(StoreError::TooLong { table: "meta" }));
     let certificate = |length| row::Certificate { key: RowKey([0; 16]), sealed: vec![0; length].into() };

@@ -16,7 +16,7 @@ fn locked(history: &str, size: u64) -> LockedHead {
 
 fn head(history: &str, size: u64) -> Head {
     let LockedHead { origin, size, root } = locked(history, size);
-    Head { origin, size, root, note: b"signed".to_vec() }
+    Head { log: 0, origin, size, root, note: b"signed".to_vec() }
 }
 
 /// A tree that was `a` up to 5 and is `history` from there on.
@@ -218,6 +218,20 @@ fn the_lock_goes_on_from_what_it_holds_and_never_back() {
     assert_eq!(lock.advance(&locked("a", 3), &other), Err(LockError::Back));
     assert_eq!(lock.advance(&locked("a", 3), &locked("a", 3)), Ok(()));
     assert_eq!(lock.read(), Ok(Some(locked("a", 3))));
+}
+
+#[test]
+fn the_lock_goes_over_to_a_new_log_only_from_what_it_holds() {
+    let place = place(3);
+    let lock = FileLock::open(&place.path).unwrap();
+    let next = LockedHead { origin: "next.example".to_owned(), ..locked("b", 1) };
+    assert_eq!(lock.begin_log(&locked("a", 2), &next), Err(LockError::Moved));
+    assert_eq!(lock.begin_log(&locked("a", 3), &locked("b", 4)), Err(LockError::Back));
+    lock.begin_log(&locked("a", 3), &next).unwrap();
+    assert_eq!(lock.read(), Ok(Some(next.clone())));
+    assert_eq!(lock.advance(&locked("a", 3), &locked("a", 4)), Err(LockError::Moved));
+    drop(lock);
+    assert_eq!(FileLock::open(&place.path).unwrap().read(), Ok(Some(next)));
 }
 
 #[test]

@@ -54,11 +54,11 @@ contract_tests!(Folder::new());
 
 fn head(size: u64) -> Head {
     let root = Digest::of(&[&size.to_be_bytes()]);
-    Head { origin: "log.example".to_owned(), size, root, note: b"signed".to_vec() }
+    Head { log: 0, origin: "log.example".to_owned(), size, root, note: b"signed".to_vec() }
 }
 
 fn step(size: u64) -> Commit {
-    let entry = Entry { index: size - 1, bytes: vec![7; 100] };
+    let entry = Entry { log: 0, index: size - 1, bytes: vec![7; 100] };
     Commit { rows: vec![entry.into()], head: Some(head(size)) }
 }
 
@@ -120,7 +120,7 @@ fn a_log_cut_anywhere_leaves_whole_commits_and_the_head_lock_tells_what_is_missi
         };
         let found = copy.head().unwrap();
         assert_eq!(found.as_ref().map_or(0, |head| head.size), whole, "length {length}");
-        assert_eq!(u64::try_from(copy.entries(0, 100).unwrap().len()), Ok(whole));
+        assert_eq!(u64::try_from(copy.entries(0, 0, 100).unwrap().len()), Ok(whole));
         let expected = if whole == 6 { Opening::Ready } else { Opening::Refuse(Refusal::Behind) };
         assert_eq!(open_rule(Some(&lock), found.as_ref(), tree), expected);
     }
@@ -145,7 +145,7 @@ fn a_flipped_bit_in_the_log_never_changes_what_is_read() {
         if let Ok(copy) = Rocks::open(&cut) {
             let size = copy.head().unwrap().map_or(0, |head| head.size);
             assert!(size < 5, "place {place}");
-            assert_eq!(u64::try_from(copy.entries(0, 100).unwrap().len()), Ok(size));
+            assert_eq!(u64::try_from(copy.entries(0, 0, 100).unwrap().len()), Ok(size));
         }
     }
 }
