@@ -24,6 +24,9 @@ struct KnownKey {
     state: &'static str,
 }
 
+/// What is logged of a key: what became of it, its kid, and what else is known.
+type KeyChange = (KeyAction, String, KnownKey);
+
 impl Vault {
     /// Logs keys that are new and keys that were retired since the vault was last open.
     pub(super) fn log_key_changes(&self) -> Result<(), VaultError> {
@@ -76,7 +79,7 @@ impl Vault {
 fn compare(
     before: BTreeMap<String, KnownKey>,
     now: BTreeMap<String, KnownKey>,
-) -> (BTreeMap<String, KnownKey>, Vec<(KeyAction, String, KnownKey)>) {
+) -> (BTreeMap<String, KnownKey>, Vec<KeyChange>) {
     let mut changes = Vec::new();
     for (kid, key) in &now {
         let was = before.get(kid).map(|key| key.state);
