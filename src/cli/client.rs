@@ -273,7 +273,11 @@ impl Answer {
         for fault in json.get("errors").or(json.get("faults")).and_then(Json::as_array).into_iter().flatten()
         {
             let part = |name: &str| fault.get(name).and_then(Json::as_str).unwrap_or_default();
-            what.push_str(&format!("\n  `{}` {}", part("field"), part("reason")));
+            let fault = format!("`{}` {}", part("field"), part("reason"));
+            // The sentence before may have told it already.
+            if !what.contains(&fault) {
+                what.push_str(&format!("\n  {fault}"));
+            }
         }
         let hint = text("hint");
         if self.status == StatusCode::TOO_MANY_REQUESTS || self.status == StatusCode::SERVICE_UNAVAILABLE {

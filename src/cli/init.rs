@@ -125,8 +125,9 @@ fn registrations(
             organisation: uscc,
             name: name.to_owned(),
             keys: vec![],
-            types: Allowed::All,
-            scenarios: Allowed::All,
+            // Nobody has more than their part needs: officers issue, clerks ask.
+            types: only_for(Role::Officer, role),
+            scenarios: only_for(Role::Clerk, role),
             state: RegistrationState::Active,
         })
     };
@@ -145,6 +146,10 @@ fn registrations(
         all.push(registration(role.name().to_owned(), role, None, name));
     }
     all.into_iter().collect()
+}
+
+fn only_for(meant: Role, role: Role) -> Allowed {
+    if role == meant { Allowed::All } else { Allowed::Only(vec![]) }
 }
 
 /// The registration of a department's officer.
@@ -190,4 +195,21 @@ fn tell(dir: &Path, config: &Config, agencies: &[Organisation]) {
     }
     say(format!("  kabao serve --dir {}", dir.display()));
     say(format!("  kabao token --dir {} --registration security-administrator", dir.display()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::city;
+
+    #[test]
+    fn officers_ask_in_no_scenario_and_clerks_issue_no_type() {
+        let none = Allowed::Only(vec![]);
+        let all = registrations(&city::departments(), &city::agencies()).unwrap();
+        for registration in all {
+            assert_eq!(registration.types == Allowed::All, registration.role == Role::Officer);
+            assert_eq!(registration.scenarios == Allowed::All, registration.role == Role::Clerk);
+            assert!(registration.role == Role::Officer || registration.types == none);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! `kabao keys`: what keys there are, and changing them.
 //!
-//! A server that runs goes on with the keys it opened with; it takes changes in when it
-//! is started again.
+//! Keys are changed while no server runs: one that did would go on signing with a key that
+//! has ended. The head lock says so, and is held for as long as it takes.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -14,6 +14,7 @@ use crate::keys::Purpose;
 use crate::keys::development::Development;
 use crate::keys::random::SystemRandom;
 use crate::keys::soft::{KeyInfo, KeyStore};
+use crate::store::head_lock::{FileLock, LockError};
 use crate::vault::clock::{Clock, SystemClock};
 
 /// `kabao keys …`.
@@ -62,24 +63,10 @@ impl Command {
 
 impl Change {
     fn rotate(self) -> Result<(), Failure> {
-        let (config, store) = open(&self.place)?;
+        let (config, store, _lock) = open_alone(&self.place)?;
         let old = find(&store, &self.kid)?;
         let (random, now) = (SystemRandom::new(), SystemClock.now());
-        match old.purpose {
-            Purpose::Root | Purpose::Authority => {
-                return Err(Failure::refused(format!("a `{}` key is not rotated in place", old.purpose))
-                    .hint("every x509 below it would lose its anchor; found a new chain beside it"));
-            }
-            Purpose::Log => {
-                return Err(Failure::refused("the log's key is the log's name to its verifiers").hint(
-                    "a new key is a new log; see `kabao restore --accept-loss` for how one succeeds another",
-                ));
-            }
-            Purpose::SlotPermutation => {
-                return Err(Failure::refused("the slots of the lists in use were given by this secret"));
-            }
-            _ => {}
-        }
+        check_rotates(old.purpose)?;
         let new = store.rotate(&old.kid, &random, now)?;
         match new.purpose {
             Purpose::Issuer => {
@@ -93,12 +80,12 @@ impl Change {
         }
         data(&new.kid);
         say(format!("`{}` key {} takes the place of {}", new.purpose, new.kid, old.kid));
-        say("a running server takes it in when it is started again");
+        say("the server works with it from its next start");
         Ok(())
     }
 
     fn retire(self) -> Result<(), Failure> {
-        let (_, store) = open(&self.place)?;
+        let (_, store, _lock) = open_alone(&self.place)?;
         let old = find(&store, &self.kid)?;
         let now = SystemClock.now();
         let alone = !store.list().iter().any(|info| {
@@ -123,6 +110,39 @@ fn open(place: &Place) -> Result<(Config, KeyStore), Failure> {
     let passphrase = place.passphrase.read(config.passphrase_file.as_deref())?;
     let store = open::key_store(&config, &passphrase)?;
     Ok((config, store))
+}
+
+/// The same, while nobody else has the vault open.
+fn open_alone(place: &Place) -> Result<(Config, KeyStore, FileLock), Failure> {
+    let config = Config::read(&place.dir)?;
+    let lock = FileLock::open(&config.head_lock).map_err(|error| match error {
+        LockError::InUse => Failure::refused("the vault is in use: keys are changed while no server runs")
+            .hint("stop the server, change the key, and start it again"),
+        other => other.into(),
+    })?;
+    let passphrase = place.passphrase.read(config.passphrase_file.as_deref())?;
+    let store = open::key_store(&config, &passphrase)?;
+    Ok((config, store, lock))
+}
+
+/// Refuses what cannot be rotated in place.
+fn check_rotates(purpose: Purpose) -> Result<(), Failure> {
+    match purpose {
+        Purpose::Root | Purpose::Authority => {
+            Err(Failure::refused(format!("a `{purpose}` key is not rotated in place"))
+                .hint("every x509 below it would lose its anchor; found a new chain beside it"))
+        }
+        Purpose::Log => Err(Failure::refused("the log's key is the log's name to its verifiers")
+            .hint("a new key is a new log; see `kabao restore --accept-loss` for how one succeeds another")),
+        Purpose::SlotPermutation => {
+            Err(Failure::refused("the slots of the lists in use were given by this secret"))
+        }
+        Purpose::Index => Err(Failure::refused(
+            "the index key is not rotated: holders, numbers and certificates are found by what it tags",
+        )
+        .hint("this version cannot index a vault again under a new key")),
+        _ => Ok(()),
+    }
 }
 
 fn find(store: &KeyStore, text: &str) -> Result<KeyInfo, Failure> {
@@ -167,5 +187,35 @@ fn state(info: &KeyInfo, now: UnixTime) -> &'static str {
         None if info.signs_at(now) => "active",
         None if now < info.not_before => "waiting",
         None => "over",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_everything_else_hangs_on_is_not_rotated() {
+        let fixed =
+            [Purpose::Root, Purpose::Authority, Purpose::Log, Purpose::Index, Purpose::SlotPermutation];
+        for purpose in Purpose::ALL {
+            assert_eq!(check_rotates(purpose).is_err(), fixed.contains(&purpose), "{purpose}");
+        }
+    }
+
+    #[test]
+    fn keys_are_not_changed_beside_a_running_server() {
+        use crate::cli::config::{Mode, PassphraseSource};
+        use crate::domain::digest::Digest;
+        use crate::store::head_lock::LockedHead;
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config::new("https://vault.example", "127.0.0.1:0", Mode::Production, "测试");
+        config.write(directory.path()).unwrap();
+        let path = Config::read(directory.path()).unwrap().head_lock;
+        let head = LockedHead { origin: "vault.example/log/0".into(), size: 0, root: Digest::of(&[]) };
+        let _server = FileLock::create(&path, &head).unwrap();
+        let place = Place { dir: directory.path().to_owned(), passphrase: PassphraseSource::default() };
+        let failure = open_alone(&place).err().unwrap();
+        assert!(failure.to_string().contains("in use"), "{failure}");
     }
 }

@@ -19,7 +19,7 @@ use crate::pki::x509::X509;
 use crate::store::Store;
 use crate::store::head_lock::FileLock;
 use crate::vault::clock::{Clock, SystemClock};
-use crate::vault::keyring::{IssuerKey, IssuerKeyState, Keyring};
+use crate::vault::keyring::{IssuerKey, IssuerKeyState, Keyring, OwnKey};
 use crate::vault::opening::{ClockStep, Opening};
 use crate::vault::{Settings, Vault};
 
@@ -130,10 +130,37 @@ pub(super) fn keyring(config: &Config, keys: &KeyStore, now: UnixTime) -> Result
         index: secret(Purpose::Index)?.iter().map(|(_, secret)| IndexKey::new(secret)).collect(),
         slots: slots.ok_or_else(|| Failure::refused("the key store has no secret for slots"))?,
         anchors,
+        history: history(keys),
     })
 }
 
-/// Departments' keys for credentials, the newest of each first.
+/// Every key the vault signed with for itself, the newest of each purpose first.
+fn history(keys: &KeyStore) -> Vec<OwnKey> {
+    let purposes = [
+        Purpose::Log,
+        Purpose::Receipt,
+        Purpose::ShowAuthority,
+        Purpose::Status,
+        Purpose::Token,
+        Purpose::Trust,
+    ];
+    let mut infos = keys.list();
+    infos.retain(|info| purposes.contains(&info.purpose) && info.not_before < end(info));
+    infos.sort_by_key(|info| std::cmp::Reverse((info.not_before, info.version)));
+    let own = |info: KeyInfo| {
+        let (purpose, not_before, not_after) = (info.purpose, info.not_before, end(&info));
+        Some(OwnKey { purpose, key: info.public?, not_before, not_after })
+    };
+    infos.into_iter().filter_map(own).collect()
+}
+
+/// When a key stops signing, or stopped.
+fn end(info: &KeyInfo) -> UnixTime {
+    info.retired.map_or(info.not_after, |retired| retired.min(info.not_after))
+}
+
+/// Departments' keys for credentials, the newest of each first. One that never signed is left out: it
+/// has no x509, because making it was cut short, or was replaced before it began.
 fn issuers(config: &Config, keys: &KeyStore, now: UnixTime) -> Result<Vec<IssuerKey>, Failure> {
     let mut infos: Vec<KeyInfo> = keys
         .list()
@@ -143,6 +170,11 @@ fn issuers(config: &Config, keys: &KeyStore, now: UnixTime) -> Result<Vec<Issuer
     infos.sort_by_key(|info| std::cmp::Reverse((info.not_before, info.version)));
     let mut issuers = Vec::with_capacity(infos.len());
     for info in infos {
+        let chain = config.x509.join(hierarchy::chain_file(&info.kid));
+        if info.not_before >= end(&info) || !chain.exists() {
+            tracing::warn!(key.kid = info.kid, "an issuing key has no x509 or no time to sign in: left out");
+            continue;
+        }
         let wrong = |what: &str| Failure::refused(format!("the key `{}` {what}", info.kid));
         let owner = info.owner.as_deref().ok_or_else(|| wrong("belongs to no department"))?;
         let uscc: Uscc = owner.parse().map_err(|_| wrong("belongs to no social credit code"))?;
@@ -158,9 +190,9 @@ fn issuers(config: &Config, keys: &KeyStore, now: UnixTime) -> Result<Vec<Issuer
             name_zh: department.map_or(owner, |department| &department.zh).to_owned(),
             name_en: department.map_or(owner, |department| &department.en).to_owned(),
             signer,
-            chain: ders(&hierarchy::read_pem(&config.x509.join(hierarchy::chain_file(&info.kid)))?),
+            chain: ders(&hierarchy::read_pem(&chain)?),
             not_before: info.not_before.seconds(),
-            not_after: info.retired.unwrap_or(info.not_after).seconds(),
+            not_after: end(&info).seconds(),
             state,
             kid: info.kid,
         });

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args};
 
 use super::config::{Config, Place};
 use super::open;
-use super::report::{Failure, data};
+use super::report::{Failure, data, say};
 use crate::domain::party::{HolderCode, HolderCodeType};
 use crate::keys::Purpose;
 use crate::keys::index::IndexKey;
@@ -42,7 +42,12 @@ impl Token {
         let passphrase = self.place.passphrase.read(config.passphrase_file.as_deref())?;
         let store = open::key_store(&config, &passphrase)?;
         let subject = match (self.registration, self.holder, self.holder_file) {
-            (Some(id), ..) => Subject::Registration(id),
+            (Some(id), ..) => {
+                say(format!(
+                    "`{id}` is not looked up: without an active registration the token opens nothing"
+                ));
+                Subject::Registration(id)
+            }
             (None, Some(holder), _) => Subject::Holder(holder_code(&holder)?),
             (None, None, Some(path)) => {
                 let text = std::fs::read_to_string(&path).map_err(|error| Failure::file(&path, &error))?;

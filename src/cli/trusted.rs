@@ -53,8 +53,7 @@ impl Anchors {
             }
         };
         if verified.is_for_development() && !self.development {
-            return Err(Failure::refused("the trust bundle is for development: everybody has its keys")
-                .hint("`--development` accepts it, for trials"));
+            return Err(for_development());
         }
         Ok(verified)
     }
@@ -81,6 +80,12 @@ impl Anchors {
         }
         Ok(anchors)
     }
+}
+
+/// The refusal of a bundle for development.
+pub(super) fn for_development() -> Failure {
+    Failure::refused("the trust bundle is for development: everybody has its keys")
+        .hint("`--development` accepts it, for trials")
 }
 
 /// The thumbprint of the key that signed a bundle, for whoever pins it at first sight.
@@ -127,11 +132,32 @@ impl Trusted {
         format!("{}/{list}", self.bundle.content().status_base)
     }
 
-    /// Takes a status list that one of the bundle's keys signed. One that is out of date is
-    /// kept as such: what it says is then stale, not unknown.
+    /// Takes a status list that one of the bundle's keys signed; of two for one address the newer
+    /// stays. One that is out of date is kept as such: what it says is then stale, not unknown.
     pub(super) fn take_list(&mut self, token: &str) -> Result<(), Failure> {
+        let (uri, held) = self.read_list(token)?;
+        if self.lists.get(&uri).is_none_or(|before| !before.is_newer_than(&held)) {
+            self.lists.insert(uri, held);
+        }
+        Ok(())
+    }
+
+    /// The same, but an older list than the one at hand is refused: nobody needs to serve one.
+    pub(super) fn take_newer_list(&mut self, token: &str) -> Result<(), Failure> {
+        let (uri, held) = self.read_list(token)?;
+        if self.lists.get(&uri).is_some_and(|before| before.is_newer_than(&held)) {
+            return Err(Failure::refused(format!(
+                "an older status list than the one at hand was given: `{uri}`"
+            ))
+            .hint("somebody may be serving you an old one; ask the operator"));
+        }
+        self.lists.insert(uri, held);
+        Ok(())
+    }
+
+    fn read_list(&self, token: &str) -> Result<(String, Held), Failure> {
         let (uri, issued_at) = unread(token).ok_or_else(|| Failure::refused("not a status list token"))?;
-        let keys = status_keys(&self.bundle);
+        let keys = status_keys(&self.bundle, token);
         let verify = |at| UnverifiedStatusToken::parse(token)?.verify(&keys, &uri, at);
         let (list, expired) = match verify(self.at) {
             Err(TokenError::Expired) => (verify(issued_at)?, true),
@@ -140,8 +166,7 @@ impl Trusted {
         if !uri.starts_with(&self.bundle.content().status_base) {
             return Err(Failure::refused("a status list of another vault"));
         }
-        self.lists.insert(uri, Held { list, expired });
-        Ok(())
+        Ok((uri, Held { list, expired }))
     }
 
     /// Every status list in a folder: the files that are tokens; others are left alone.
@@ -163,9 +188,22 @@ impl Trusted {
     }
 }
 
-/// Keys that sign status lists.
-pub(super) fn status_keys(bundle: &VerifiedBundle) -> Vec<PublicKey> {
-    bundle.content().status_keys.iter().map(|trusted| trusted.key.clone()).collect()
+impl Held {
+    /// Made from more of the same log; where that says nothing, signed later.
+    fn is_newer_than(&self, other: &Self) -> bool {
+        let (own, its) = (self.list.log(), other.list.log());
+        if own.origin() == its.origin() && own.size() != its.size() {
+            return own.size() > its.size();
+        }
+        self.list.issued_at() > other.list.issued_at()
+    }
+}
+
+/// Keys that could sign status lists when this token says it was signed.
+pub(super) fn status_keys(bundle: &VerifiedBundle, token: &str) -> Vec<PublicKey> {
+    let Some((_, at)) = unread(token) else { return vec![] };
+    let signed = |trusted: &&TrustedKey| trusted.not_before <= at && at < trusted.not_after;
+    bundle.content().status_keys.iter().filter(signed).map(|trusted| trusted.key.clone()).collect()
 }
 
 impl IssuerTrust for Trusted {
@@ -224,3 +262,46 @@ fn unread(token: &str) -> Option<(String, UnixTime)> {
 
 /// As the bundle's own reader allows.
 const BUNDLE_BYTES_MAX: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::digest::Digest;
+    use crate::keys::Algorithm;
+    use crate::keys::Signer;
+    use crate::keys::random::SeededRandom;
+    use crate::keys::soft::SoftSigner;
+    use crate::log::checkpoint::Checkpoint;
+    use crate::status::list::StatusList;
+    use crate::status::token::TokenPlan;
+
+    fn held(origin: &str, size: u64, signed_at: i64) -> Held {
+        let (signer, _) = SoftSigner::generate(Algorithm::Ed25519, &SeededRandom::danger_seeded(1)).unwrap();
+        let log = Checkpoint::new(origin.parse().unwrap(), size, Digest::of(&[])).unwrap();
+        let at = UnixTime::clamped(1_700_000_000 + signed_at);
+        let uri = "https://e/status/0";
+        let token = TokenPlan {
+            uri,
+            issued_at: at,
+            expires_at: at.plus(60),
+            ttl_s: 1,
+            aggregation_uri: None,
+            list: &StatusList::new(),
+            log: &log,
+        };
+        let token = token.sign(&signer).unwrap();
+        let keys = [signer.public_key().clone()];
+        let list = UnverifiedStatusToken::parse(&token).unwrap().verify(&keys, uri, at).unwrap();
+        Held { list, expired: false }
+    }
+
+    #[test]
+    fn of_two_lists_the_one_of_the_larger_log_is_newer_whenever_it_was_signed() {
+        assert!(held("e/log/0", 0, 0).is_newer_than(&held("e/log/0", 0, -1)));
+        assert!(!held("e/log/0", 0, 0).is_newer_than(&held("e/log/0", 0, 0)));
+        assert!(held("e/log/0", 2, 0).is_newer_than(&held("e/log/0", 1, 9)));
+        assert!(!held("e/log/0", 1, 9).is_newer_than(&held("e/log/0", 2, 0)));
+        // After a loss another log goes on, and begins small.
+        assert!(held("e/log/1", 1, 9).is_newer_than(&held("e/log/0", 2, 0)));
+    }
+}

@@ -117,7 +117,12 @@ pub(super) fn presented(what: &str) -> Result<String, Failure> {
     })?;
     if bytes.starts_with(b"\x89PNG") || bytes.starts_with(b"\xff\xd8") {
         let mut texts = qr::read(&bytes).map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
-        return texts.pop().ok_or_else(|| Failure::refused("the picture shows no code"));
+        let text = texts.pop().ok_or_else(|| Failure::refused("the picture shows no code"))?;
+        if !texts.is_empty() {
+            return Err(Failure::refused(format!("the picture shows {} codes", texts.len() + 1))
+                .hint("take a picture of the one that is to be verified"));
+        }
+        return Ok(text);
     }
     let text = String::from_utf8(bytes)
         .map_err(|_| Failure::misuse(format!("`{what}` is neither text nor a picture")))?;
@@ -154,7 +159,7 @@ pub(super) fn judge(
         return Err(Failure::misuse(
             "an online code says nothing by itself: it is redeemed by an agency, once",
         )
-        .hint("send it to `POST /v1/verifications`, or open `/verify`; offline codes begin with `KB1:`"));
+        .hint("an agency sends it to `POST /v1/verifications`; offline codes begin with `KB1:`"));
     }
     Err(Failure::misuse("neither a credential (SD-JWT) nor an offline code (`KB1:`)"))
 }
@@ -253,9 +258,15 @@ pub(super) async fn fetch(url: &str, out: &Path, anchors: &Anchors, at: UnixTime
     let mut count = 0;
     for path in source.lists().await? {
         let token = source.text(&path).await?;
-        trusted.take_list(token.trim())?;
-        let name = path.rsplit('/').next().unwrap_or("0").to_owned();
-        write_whole(&folder.join(name), token.as_bytes())?;
+        let number = path.rsplit('/').next().and_then(|name| name.parse::<u32>().ok());
+        let number = number.ok_or_else(|| Failure::refused(format!("`{path}` is no status list")))?;
+        let place = folder.join(number.to_string());
+        if let Ok(held) = std::fs::read_to_string(&place) {
+            // What cannot be believed any more may be replaced by anything that can.
+            let _ = trusted.take_list(held.trim());
+        }
+        trusted.take_newer_list(token.trim())?;
+        write_whole(&place, token.as_bytes())?;
         count += 1;
     }
     write_whole(&place, trust.as_bytes())?;

@@ -242,7 +242,7 @@ impl UnverifiedOfflineCode {
         let in_hours = key.is_valid_at(content.issued_at) && at < key.expires_at();
         let parts = Parts {
             signature: Check::new(Reason::SignatureGood),
-            chain: check_chain(authority.development, development, &authority.name),
+            chain: check_chain(authority.development, development),
             key_validity: Check::new(if in_hours { Reason::KeyValid } else { Reason::KeyNotValid }),
             status: check_status(content.stapled(at)),
             time: Check::new(content.time(at)),

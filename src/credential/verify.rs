@@ -252,9 +252,9 @@ impl UnverifiedCredential {
         let status = check_status(status.status(&content.status.0, content.status.1));
         let parts = Parts {
             signature: Check::new(Reason::SignatureGood),
-            chain: check_chain(trusted.development, policy.development, &trusted.issuer_name),
+            chain: check_chain(trusted.development, policy.development),
             key_validity: Check::new(key_validity(&trusted, content.issued_at, policy.logged_at)),
-            status: Check { by: Some(trusted.issuer_name.clone()), ..status },
+            status: done_by(status, &trusted.issuer_name),
             time: content.check_time(at),
             binding: Check::new(self.binding(&policy.key_binding, at)),
         };
@@ -404,12 +404,26 @@ fn take_time(claims: &mut Map<String, Value>, name: &'static str) -> Result<Opti
     time.map(Some).ok_or(SdJwtError::Claim { name })
 }
 
-pub(super) fn check_chain(is_development: bool, policy: DevelopmentKeys, by: &str) -> Check {
-    let reason = match policy {
+pub(super) fn check_chain(is_development: bool, policy: DevelopmentKeys) -> Check {
+    Check::new(match policy {
         DevelopmentKeys::Refuse if is_development => Reason::ChainDevelopment,
         _ => Reason::ChainTrusted,
-    };
-    Check { by: Some(by.to_owned()), ..Check::new(reason) }
+    })
+}
+
+/// With the name of who did it, where the reason names something that was done.
+fn done_by(status: Check, issuer: &str) -> Check {
+    let is_act = matches!(
+        status.reason,
+        Reason::StatusCancelled
+            | Reason::StatusEnded
+            | Reason::StatusRevoked
+            | Reason::StatusSuperseded
+            | Reason::StatusSuspended
+            | Reason::StatusTransferred
+            | Reason::StatusWithdrawn
+    );
+    Check { by: is_act.then(|| issuer.to_owned()), ..status }
 }
 
 fn key_validity(trusted: &TrustedIssuerKey, issued_at: UnixTime, logged_at: Option<UnixTime>) -> Reason {

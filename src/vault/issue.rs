@@ -257,7 +257,7 @@ impl Vault {
         let identifier = CertificateIdentifier::new(kind.code(), issuer, serial, version);
         let slot = self.slots.take(1, &self.writer)?[0];
         let sd_jwt = self.sign_credential(kind, issuer, &identifier, &claims, slot, now)?;
-        let key = self.keyring.issuer(issuer).ok_or(VaultError::NotYourType)?;
+        let key = self.keyring.issuer(issuer, now).ok_or(VaultError::NotYourType)?;
         let credential = CredentialRef {
             seq: 0,
             list: slot.list,
@@ -302,7 +302,7 @@ impl Vault {
         slot: Slot,
         now: UnixTime,
     ) -> Result<sd_jwt::SdJwt, VaultError> {
-        let key = self.keyring.issuer(issuer).ok_or(VaultError::NotYourType)?;
+        let key = self.keyring.issuer(issuer, now).ok_or(VaultError::NotYourType)?;
         let mut disclosed = vec![("identifier".to_string(), Json::String(identifier.to_string()))];
         for field in kind.all_fields().filter(|field| field.disclosable == Disclosable::Yes) {
             if let Some(value) = claims.value(&field.key) {

@@ -24,29 +24,23 @@ struct KnownKey {
     state: &'static str,
 }
 
+/// What is logged of a key: what became of it, its kid, and what else is known.
+type KeyChange = (KeyAction, String, KnownKey);
+
 impl Vault {
     /// Logs keys that are new and keys that were retired since the vault was last open.
     pub(super) fn log_key_changes(&self) -> Result<(), VaultError> {
         let before = read(&self.store.meta(MetaName::KeyVersions)?.unwrap_or_default())?;
         let now = self.keys_at_work();
+        let (all, changes) = compare(before, now);
         let mut plan = Plan::default();
-        for (kid, key) in &now {
-            let was = before.get(kid).map(|key| key.state);
-            let action = match (was, key.state) {
-                (None, ACTIVE) => KeyAction::Generated,
-                (Some(ACTIVE), RETIRED) => KeyAction::Retired,
-                _ => continue,
-            };
-            let event =
-                Event::Key { action, purpose: key.purpose.clone(), kid: kid.clone(), x509_serial: None };
-            plan.events.push((key.owner.clone(), event));
+        for (action, kid, key) in changes {
+            let event = Event::Key { action, purpose: key.purpose, kid, x509_serial: None };
+            plan.events.push((key.owner, event));
         }
         if plan.events.is_empty() {
             return Ok(());
         }
-        // What was written down stays written down: a key that is gone is still known.
-        let mut all = before;
-        all.extend(now);
         let lines: Vec<String> = all
             .iter()
             .map(|(kid, key)| {
@@ -81,6 +75,30 @@ impl Vault {
     }
 }
 
+/// What is to be written down, and what is to be logged. A key that is gone stays written down.
+fn compare(
+    before: BTreeMap<String, KnownKey>,
+    now: BTreeMap<String, KnownKey>,
+) -> (BTreeMap<String, KnownKey>, Vec<KeyChange>) {
+    let mut changes = Vec::new();
+    for (kid, key) in &now {
+        let was = before.get(kid).map(|key| key.state);
+        if key.state == ACTIVE && was != Some(ACTIVE) {
+            changes.push((KeyAction::Generated, kid.clone(), key.clone()));
+        }
+    }
+    let mut all = before;
+    for (kid, key) in &mut all {
+        let works = now.get(kid).is_some_and(|key| key.state == ACTIVE);
+        if key.state == ACTIVE && !works {
+            key.state = RETIRED;
+            changes.push((KeyAction::Retired, kid.clone(), key.clone()));
+        }
+    }
+    all.extend(now);
+    (all, changes)
+}
+
 fn read(bytes: &[u8]) -> Result<BTreeMap<String, KnownKey>, VaultError> {
     let text = std::str::from_utf8(bytes).map_err(|_| VaultError::Unreadable)?;
     let lines = text.lines().map(|line| {
@@ -95,3 +113,33 @@ fn read(bytes: &[u8]) -> Result<BTreeMap<String, KnownKey>, VaultError> {
 
 const ACTIVE: &str = "active";
 const RETIRED: &str = "retired";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(states: &[(&str, &'static str)]) -> BTreeMap<String, KnownKey> {
+        let known = |state| KnownKey { purpose: "status".into(), owner: None, state };
+        states.iter().map(|(kid, state)| ((*kid).to_string(), known(*state))).collect()
+    }
+
+    #[track_caller]
+    fn check(before: &[(&str, &'static str)], now: &[(&str, &'static str)], expected: &[(KeyAction, &str)]) {
+        let (all, changes) = compare(keys(before), keys(now));
+        let changes: Vec<(KeyAction, &str)> =
+            changes.iter().map(|(action, kid, _)| (*action, kid.as_str())).collect();
+        assert_eq!(changes, expected);
+        // Nothing is logged twice.
+        assert!(compare(all, keys(now)).1.is_empty());
+    }
+
+    #[test]
+    fn a_key_that_signs_no_more_is_logged_as_retired() {
+        check(&[("a", ACTIVE)], &[("a", ACTIVE)], &[]);
+        check(&[], &[("a", ACTIVE)], &[(KeyAction::Generated, "a")]);
+        check(&[("a", ACTIVE)], &[("a", RETIRED)], &[(KeyAction::Retired, "a")]);
+        let (generated, retired) = ((KeyAction::Generated, "b"), (KeyAction::Retired, "a"));
+        check(&[("a", ACTIVE)], &[("b", ACTIVE)], &[generated, retired]);
+        check(&[("a", RETIRED)], &[], &[]);
+    }
+}

@@ -72,6 +72,7 @@ pub struct Vault {
     settings: Settings,
     show_keys: showing::ShowKeys,
     status_tokens: publish::StatusTokens,
+    signed_trust: publish::SignedTrust,
     typed_tries: showing::TypedTries,
     assertions: token::SeenAssertions,
     known_show_keys: KnownShowKeys,

@@ -137,6 +137,7 @@ impl Vault {
             settings,
             show_keys: super::showing::ShowKeys::default(),
             status_tokens: super::publish::StatusTokens::default(),
+            signed_trust: super::publish::SignedTrust::default(),
             typed_tries: super::showing::TypedTries::default(),
             assertions: super::token::SeenAssertions::default(),
             known_show_keys: KnownShowKeys::default(),

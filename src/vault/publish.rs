@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value as Json, json};
 
-use super::keyring::IssuerKeyState;
+use super::guard::Role;
+use super::keyring::{IssuerKeyState, OwnKey};
 use super::registry::{Allowed, Registration};
 use super::tree::StoredTree;
 use super::{Vault, VaultError};
@@ -17,7 +18,7 @@ use crate::catalog::field::{Disclosable, Kind};
 use crate::domain::digest::Digest;
 use crate::domain::time::UnixTime;
 use crate::domain::uscc::Uscc;
-use crate::keys::Signer;
+use crate::keys::Purpose;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::merkle;
 use crate::log::note::VerifierKey;
@@ -26,7 +27,7 @@ use crate::pki::trust::{self, TrustBundle, TrustedIssuer, TrustedKey, TrustedLog
 use crate::pki::x509::X509;
 use crate::status::list::StatusList;
 use crate::status::token::TokenPlan;
-use crate::store::Head;
+use crate::store::{Head, MetaName};
 
 /// A signed status list, ready to be served.
 #[derive(Debug)]
@@ -44,6 +45,24 @@ pub struct SignedList {
 /// The lists as they were last signed.
 #[derive(Default)]
 pub struct StatusTokens(Mutex<BTreeMap<u32, Arc<SignedList>>>);
+
+/// The trust bundle as it was last signed.
+#[derive(Default)]
+pub struct SignedTrust(Mutex<Option<SignedBundle>>);
+
+struct SignedBundle {
+    jws: String,
+    version: u64,
+    signed_at: UnixTime,
+    /// The registrations' count of changes before it was made.
+    changes: Option<Vec<u8>>,
+}
+
+impl SignedBundle {
+    fn is_fresh(&self, changes: &Option<Vec<u8>>, now: UnixTime) -> bool {
+        self.changes == *changes && self.signed_at <= now && now < self.signed_at.plus(BUNDLE_SECONDS)
+    }
+}
 
 impl Vault {
     /// The signed checkpoint of a log: the released one, or the last of a log that has closed.
@@ -205,20 +224,33 @@ impl Vault {
         Ok(())
     }
 
-    /// The trust bundle for offline verifiers, signed by the trust key.
+    /// The trust bundle for offline verifiers, signed by the trust key. It stays the same until who
+    /// may do what changes, for at most an hour.
     ///
     /// # Errors
     /// [`VaultError::Unreadable`] when the trust key cannot be reached.
     pub fn trust_bundle(&self) -> Result<String, VaultError> {
+        let mut held = self.signed_trust.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read before the registrations are: one that comes between makes the next bundle.
+        let changes = self.store.meta(MetaName::Trust)?;
+        let now = self.now();
+        if let Some(held) = held.as_ref().filter(|held| held.is_fresh(&changes, now)) {
+            return Ok(held.jws.clone());
+        }
+        // Seconds rise from start to start, and need no counter that a restored copy could set back.
+        let seconds = u64::try_from(now.seconds()).unwrap_or_default();
+        let version = held.as_ref().map_or(seconds, |held| seconds.max(held.version + 1));
         let chain = x509s(&self.keyring.trust_chain)?;
-        self.trust_content()?.sign(self.keyring.trust.as_ref(), &chain).map_err(|error| {
+        let content = self.trust_content(version, now)?;
+        let jws = content.sign(self.keyring.trust.as_ref(), &chain).map_err(|error| {
             tracing::error!(error.code = error.code(), "the trust bundle could not be signed");
             VaultError::Unreadable
-        })
+        })?;
+        *held = Some(SignedBundle { jws: jws.clone(), version, signed_at: now, changes });
+        Ok(jws)
     }
 
-    fn trust_content(&self) -> Result<TrustBundle, VaultError> {
-        let now = self.now();
+    fn trust_content(&self, version: u64, now: UnixTime) -> Result<TrustBundle, VaultError> {
         let registrations = self.all_registrations()?;
         let mut issuers: Vec<TrustedIssuer> = vec![];
         for issuer in &self.keyring.issuers {
@@ -241,23 +273,27 @@ impl Vault {
                 }
             }
         }
-        let own = |signer: &dyn Signer| {
-            let (not_before, not_after) = (UnixTime::clamped(0), UnixTime::clamped(i64::MAX));
-            vec![TrustedKey { key: signer.public_key().clone(), not_before, not_after }]
+        let own = |purpose| {
+            let keys = self.keyring.own_keys(purpose).into_iter();
+            let trusted = |own: OwnKey| TrustedKey {
+                key: own.key,
+                not_before: own.not_before,
+                not_after: own.not_after,
+            };
+            keys.map(trusted).collect::<Vec<_>>()
         };
         let versions = self.catalog.types().iter();
         Ok(TrustBundle {
-            // Seconds always rise, and need no counter that a restored copy could set back.
-            version: u64::try_from(now.seconds()).unwrap_or_default(),
+            version,
             issued_at: now,
             origin: self.settings.url.clone(),
             development: self.keyring.development,
             anchors: x509s(&self.keyring.anchors)?,
             issuers,
             log: TrustedLog { origin: self.settings.origin(), vkey: self.log_verifier()?.to_string() },
-            status_keys: own(self.keyring.status.as_ref()),
-            receipt_keys: own(self.keyring.receipt.as_ref()),
-            show_authority_keys: own(self.keyring.show_authority.as_ref()),
+            status_keys: own(Purpose::Status),
+            receipt_keys: own(Purpose::Receipt),
+            show_authority_keys: own(Purpose::ShowAuthority),
             status_base: format!("{}/status", self.settings.url),
             type_versions: versions
                 .map(|kind| (kind.code().to_string(), u32::from(kind.version())))
@@ -265,10 +301,12 @@ impl Vault {
         })
     }
 
-    /// The types that a department's registrations list, all of them together.
+    /// The types that the registrations of a department's officers list, all of them together. One that
+    /// was withdrawn counts: what was issued under it stays good.
     fn types_of(&self, uscc: Uscc, registrations: &[Registration]) -> trust::Types {
         let mut codes = std::collections::BTreeSet::new();
-        for registration in registrations.iter().filter(|found| found.organisation == Some(uscc)) {
+        let officer = |found: &&Registration| found.role == Role::Officer && found.organisation == Some(uscc);
+        for registration in registrations.iter().filter(officer) {
             match &registration.types {
                 Allowed::All => return trust::Types::All,
                 Allowed::Only(slugs) => {
@@ -339,6 +377,9 @@ const LIST_SECONDS: i64 = 24 * 3600;
 
 /// A list that has not changed is signed again at half its life.
 const RENEW_SECONDS: i64 = LIST_SECONDS / 2;
+
+/// A trust bundle that has not changed is signed again after an hour. Our own choice.
+const BUNDLE_SECONDS: i64 = 3600;
 
 /// After which verifiers should fetch a list again.
 const TTL_SECONDS: u32 = 300;

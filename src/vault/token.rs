@@ -16,6 +16,7 @@ use super::{Vault, VaultError};
 use crate::domain::digest::Digest;
 use crate::domain::party::HolderCode;
 use crate::domain::time::UnixTime;
+use crate::keys::Purpose;
 use crate::keys::Signer;
 use crate::keys::index::IndexKey;
 use crate::keys::jws::{self, UnverifiedJws};
@@ -96,11 +97,19 @@ impl Vault {
     pub fn admit_token(&self, token: &str) -> Result<Caller, TokenError> {
         let now = self.now();
         let unverified = UnverifiedJws::parse(token, TOKEN_MAX).map_err(|_| TokenError::Refused)?;
-        let verified =
-            unverified.verify(self.keyring.token.public_key(), TYP).map_err(|_| TokenError::Refused)?;
-        let claims: Json = serde_json::from_slice(verified.payload()).map_err(|_| TokenError::Refused)?;
+        // A token that was signed just before its key was replaced lives on: 15 minutes, not longer.
+        let keys = self.keyring.own_keys(Purpose::Token).into_iter();
+        let mut keys = keys.filter(|own| now < own.not_after.plus(SECONDS_MAX)).take(TOKEN_KEYS_MAX);
+        let signed = keys.find_map(|own| {
+            let verified = unverified.clone().verify(&own.key, TYP).ok()?;
+            Some((own, serde_json::from_slice::<Json>(verified.payload()).ok()?))
+        });
+        let (own, claims) = signed.ok_or(TokenError::Refused)?;
         let text = |name: &str| claims.get(name).and_then(Json::as_str).ok_or(TokenError::Refused);
         let time = |name: &str| claims.get(name).and_then(Json::as_i64).ok_or(TokenError::Refused);
+        if time("iat")? >= own.not_after.seconds() || time("exp")? - time("iat")? > SECONDS_MAX {
+            return Err(TokenError::Refused);
+        }
         if text("iss")? != self.settings.url || text("aud")? != self.settings.url {
             return Err(TokenError::Refused);
         }
@@ -229,6 +238,9 @@ const SKEW_SECONDS: i64 = 30;
 
 /// Longest life of an assertion (RFC 7523 leaves it to us).
 const ASSERTION_SECONDS_MAX: i64 = 300;
+
+/// Token keys tried: the present one and the one before.
+const TOKEN_KEYS_MAX: usize = 2;
 
 /// Longest token or assertion in characters.
 const TOKEN_MAX: usize = 4096;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::verify::{Found, Questions, status_of, time_of};
 use super::{Vault, VaultError};
 use crate::credential::offline::UnverifiedOfflineCode;
-use crate::credential::show_key::{ShowAuthorities, ShowAuthority};
+use crate::credential::show_key::{ShortKid, ShowAuthorities, ShowAuthority, short_kid};
 use crate::credential::verify::{
     DevelopmentKeys, IssuerTrust, Parts, Policy, StatusAnswer, StatusSource, TrustedIssuerKey,
     UnverifiedCredential,
@@ -17,6 +17,7 @@ use crate::credential::verify::{
 use crate::domain::claims::Value;
 use crate::domain::time::UnixTime;
 use crate::domain::verdict::{Check, Checks, Outcome, Reason};
+use crate::keys::Purpose;
 use crate::store::RowKey;
 
 impl Vault {
@@ -147,15 +148,13 @@ impl StatusSource for Vault {
 }
 
 impl ShowAuthorities for Vault {
-    fn authority(&self, kid: &crate::credential::show_key::ShortKid) -> Option<ShowAuthority> {
-        let key = self.keyring.show_authority.public_key();
-        if crate::credential::show_key::short_kid(key) != *kid {
-            return None;
-        }
+    fn authority(&self, kid: &ShortKid) -> Option<ShowAuthority> {
+        let mut keys = self.keyring.own_keys(Purpose::ShowAuthority).into_iter();
+        let own = keys.find(|own| short_kid(&own.key) == *kid)?;
         Some(ShowAuthority {
-            key: key.clone(),
-            not_before: UnixTime::clamped(0),
-            not_after: UnixTime::clamped(i64::MAX),
+            key: own.key,
+            not_before: own.not_before,
+            not_after: own.not_after,
             development: false,
             name: self.settings.url.clone(),
         })

@@ -23,4 +23,5 @@ mod secrets;
 mod service;
 mod source;
 mod tidy;
+mod trust;
 mod world;

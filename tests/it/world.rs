@@ -334,5 +334,6 @@ fn keyring(now: UnixTime) -> Arc<Keyring> {
         slots: secret(),
         anchors: vec![made.ed25519.root.der().to_vec()],
         trust_chain: vec![made.trust.der().to_vec()],
+        history: vec![],
     })
 }

@@ -135,6 +135,7 @@ impl Batch {
     /// Sends a chunk until every row of it has an answer.
     async fn send(&self, api: &Api, name: &str, chunk: Chunk) -> Result<Done, Failure> {
         let mut lines: Vec<Option<Json>> = chunk.rows.iter().map(|row| row.fault(name)).collect();
+        let mut tries = vec![0; lines.len()];
         let mut waited = Duration::ZERO;
         let patience = Duration::from_secs(self.patience);
         let mut pause = PAUSE_FIRST;
@@ -143,7 +144,7 @@ impl Batch {
             if open.is_empty() {
                 break;
             }
-            let wait = match self.send_once(api, name, &chunk, &open, &mut lines).await {
+            let wait = match self.send_once(api, name, &chunk, &open, &mut lines, &mut tries).await {
                 Ok(()) if lines.iter().all(Option::is_some) => break,
                 Ok(()) => pause,
                 Err(Trouble::Later(failure, after)) => {
@@ -177,6 +178,7 @@ impl Batch {
         chunk: &Chunk,
         open: &[usize],
         lines: &mut [Option<Json>],
+        tries: &mut [u32],
     ) -> Result<(), Trouble> {
         let mut body = Vec::new();
         for place in open {
@@ -190,15 +192,7 @@ impl Batch {
         let body = Some(("application/x-ndjson", body));
         let answer = api.send(Method::POST, "/v1/certificates/batch", body, Some(&request)).await?;
         let answer = answer.good()?;
-        let text = String::from_utf8_lossy(&answer.body);
-        let mut answers = text.lines();
-        for place in open {
-            // An answer that was cut short leaves rows open, which are sent again.
-            let Some(result) = answers.next().and_then(|line| serde_json::from_str::<Json>(line).ok()) else {
-                return Ok(());
-            };
-            lines[*place] = result_line(&chunk.rows[*place], name, &result);
-        }
+        take_answers(&String::from_utf8_lossy(&answer.body), name, chunk, open, lines, tries);
         Ok(())
     }
 
@@ -234,29 +228,61 @@ fn take(rows: &mut Rows, size: usize) -> Result<Option<Chunk>, Failure> {
     Ok((!chunk.rows.is_empty()).then_some(chunk))
 }
 
+/// Takes the answers to the open rows of a chunk, in their order. An answer that was cut short leaves
+/// rows open, which are sent again.
+fn take_answers(
+    text: &str,
+    name: &str,
+    chunk: &Chunk,
+    open: &[usize],
+    lines: &mut [Option<Json>],
+    tries: &mut [u32],
+) {
+    for ((place, expected), line) in open.iter().zip(1_u64..).zip(text.lines()) {
+        let Ok(result) = serde_json::from_str::<Json>(line) else { return };
+        // The server counts the rows of the request. From one that is passed over on, nothing is known.
+        if result.get("row").and_then(Json::as_u64) != Some(expected) {
+            return;
+        }
+        tries[*place] += 1;
+        lines[*place] = result_line(&chunk.rows[*place], name, &result, tries[*place]);
+    }
+}
+
 /// The line for the results file; `None` when the row should be sent again.
-fn result_line(row: &Row, name: &str, result: &Json) -> Option<Json> {
+fn result_line(row: &Row, name: &str, result: &Json, tries: u32) -> Option<Json> {
     let mut line = json!({ "row": row.number(), "request": row.request(name) });
     if let Some(identifier) = result.get("identifier").and_then(Json::as_str) {
         line["identifier"] = identifier.into();
         return Some(line);
     }
     let code = result.get("code").and_then(Json::as_str).unwrap_or("batch/no-answer");
-    if PASSING.contains(&code) {
+    if PASSING.contains(&code) || (code == UNREADABLE && tries < UNREADABLE_TRIES_MAX) {
         return None;
     }
     line["code"] = code.into();
-    for name in ["field", "reason", "errors"] {
+    for name in ["field", "reason"] {
         if let Some(value) = result.get(name) {
             line[name] = value.clone();
         }
+    }
+    // One problem stands in `field` and `reason` already.
+    if let Some(errors) = result.get("errors").and_then(Json::as_array)
+        && (errors.len() > 1 || line.get("reason").is_none())
+    {
+        line["errors"] = errors.clone().into();
     }
     Some(line)
 }
 
 /// Codes that pass: the same row may be taken a moment later.
-const PASSING: &[&str] =
-    &["vault/overloaded", "vault/stopped", "vault/clock-back", "vault/unreadable", "http/busy"];
+const PASSING: &[&str] = &["vault/overloaded", "vault/stopped", "vault/clock-back", "http/busy"];
+
+/// A row that could not be read or written: the disk may pass, a damaged record does not.
+const UNREADABLE: &str = "vault/unreadable";
+
+/// So often a row is sent before that is its result. Our own choice.
+const UNREADABLE_TRIES_MAX: u32 = 4;
 
 /// Requests in flight at once.
 const IN_FLIGHT: usize = 2;
@@ -270,3 +296,46 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Longest name of a batch.
 const NAME_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answers to rows 1, 2 and 4 of a chunk, after so many tries.
+    fn answered(text: &str, tries: u32) -> Vec<Option<Json>> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("r.ndjson");
+        std::fs::write(&path, "{}\n{}\n{}\n{}\n").unwrap();
+        let mut rows = Rows::open(&path).unwrap();
+        let chunk = take(&mut rows, 10).unwrap().unwrap();
+        let mut lines = vec![None; 4];
+        take_answers(text, "b", &chunk, &[0, 1, 3], &mut lines, &mut [tries; 4]);
+        lines
+    }
+
+    #[test]
+    fn an_answer_belongs_to_the_row_it_names() {
+        let lines = answered("{\"row\":1,\"identifier\":\"i\"}\n{\"row\":3,\"identifier\":\"k\"}\n", 0);
+        assert_eq!(lines.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false, false]);
+        let whole: String = (1..=3).map(|row| format!("{{\"row\":{row},\"identifier\":\"i\"}}\n")).collect();
+        let lines = answered(&whole, 0);
+        assert_eq!(lines[3].as_ref().unwrap()["row"], 4);
+        assert!(lines[2].is_none());
+    }
+
+    #[test]
+    fn a_row_that_stays_unreadable_holds_up_no_other() {
+        let text = "{\"row\":1,\"code\":\"vault/unreadable\",\"reason\":\"r\"}\n";
+        assert!(answered(text, 0)[0].is_none());
+        assert_eq!(answered(text, UNREADABLE_TRIES_MAX - 1)[0].as_ref().unwrap()["code"], UNREADABLE);
+        assert!(answered("{\"row\":1,\"code\":\"vault/overloaded\"}\n", 100)[0].is_none());
+    }
+
+    #[test]
+    fn one_problem_is_told_once() {
+        let text = r#"{"row":1,"code":"c","field":"f","reason":"r","errors":[{"field":"f","reason":"r"}]}"#;
+        assert!(answered(text, 0)[0].as_ref().unwrap().get("errors").is_none());
+        let two = r#"{"row":1,"code":"c","field":"f","reason":"r","errors":[{},{}]}"#;
+        assert!(answered(two, 0)[0].as_ref().unwrap().get("errors").is_some());
+    }
+}

@@ -11,7 +11,6 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cli::report::Failure;
 use crate::cli::sample_file::HEAD;
-use crate::domain::digest::Digest;
 
 /// One row.
 pub(super) struct Row {
@@ -129,15 +128,21 @@ impl Rows {
     }
 }
 
-/// A name for a batch that has none: the same file has the same name.
+/// A name for a batch that has none: the same file has the same name, and another has another.
 pub(super) fn fingerprint(path: &Path) -> Result<String, Failure> {
     let failed = |error: io::Error| Failure::file(path, &error);
-    let file = File::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    let mut head = Vec::new();
-    file.take(FINGERPRINT_BYTES).read_to_end(&mut head).map_err(failed)?;
-    let digest = Digest::of(&[b"kabao/batch/1\0", &length.to_be_bytes(), &head]).to_string();
-    Ok(format!("batch-{}", &digest[..16]))
+    let mut file = File::open(path).map_err(failed)?;
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    context.update(b"kabao/batch/2\0");
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut buffer).map_err(failed)?;
+        if read == 0 {
+            break;
+        }
+        context.update(&buffer[..read]);
+    }
+    Ok(format!("batch-{}", &hex::encode(context.finish())[..16]))
 }
 
 type Read1 = Option<(usize, Result<Json, String>)>;
@@ -273,9 +278,6 @@ const COLUMNS_MAX: usize = 8192;
 /// Bytes of one row: a certificate with long tables fits. Our own choice; the server has its own.
 const ROW_BYTES_MAX: usize = 256 * 1024;
 
-/// So much of a file gives it its name.
-const FINGERPRINT_BYTES: u64 = 1 << 20;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,5 +326,17 @@ mod tests {
         let path = directory.path().join("r.csv");
         std::fs::write(&path, "type,number\na,b\n").unwrap();
         assert!(Rows::open(&path).is_err());
+    }
+
+    #[test]
+    fn files_that_differ_only_at_their_end_are_two_batches() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = |end: &str| {
+            let path = directory.path().join("r.ndjson");
+            std::fs::write(&path, format!("{}{end}", "x".repeat(2 << 20))).unwrap();
+            fingerprint(&path).unwrap()
+        };
+        assert_ne!(name("a"), name("b"));
+        assert_eq!(name("a"), name("a"));
     }
 }

@@ -7,7 +7,8 @@
 //! 3. head           the signed checkpoint; it covers every size of step 2
 //! 4. entries        hashed, decoded, folded in order, and compared with the published tiles
 //! 5. at each size   the root that was promised, and the list bit for bit
-//! 6. state          kept as of the oldest list, so that the next audit can compare every list again
+//! 6. at the head    no list lacks a change that is due (see `due.rs`)
+//! 7. state          kept as of the oldest list, so that the next audit can compare every list again
 //!
 //! A crash leaves the state as it was.
 
@@ -17,7 +18,8 @@ use std::path::PathBuf;
 use clap::Args;
 use futures_util::StreamExt;
 
-use super::{Head, bundle, head};
+use super::due::Due;
+use super::{Head, bundle, head, prove};
 use crate::cli::config::write_whole;
 use crate::cli::report::{self, Failure, data, say};
 use crate::cli::source::Source;
@@ -25,10 +27,12 @@ use crate::cli::trusted::{self, Anchors};
 use crate::domain::digest::Digest;
 use crate::domain::time::UnixTime;
 use crate::log::checkpoint::Checkpoint;
+use crate::log::entry::Entry;
 use crate::log::misfit::Misfit;
 use crate::log::resume::Audit;
 use crate::log::tile::{EntryBundle, TILE_WIDTH, Tile, TileKind, TilePath};
 use crate::pki::trust::VerifiedBundle;
+use crate::status::list::SlotIndex;
 use crate::status::token::{UnverifiedStatusToken, VerifiedStatusList};
 use crate::vault::clock::{Clock, SystemClock};
 
@@ -44,6 +48,10 @@ pub(in crate::cli) struct AuditCommand {
     /// The log's verifier key; otherwise it is taken from the trust bundle
     #[arg(long, value_name = "VKEY")]
     vkey: Option<String>,
+    /// As of this instant, like 2026-03-03T00:00:00Z, instead of now; the lists of a directory are
+    /// otherwise held against the minute of its newest entry
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
     #[command(flatten)]
     anchors: Anchors,
 }
@@ -58,22 +66,29 @@ struct Kept {
     audit: Audit,
 }
 
+/// An audit while it reads.
+struct Reading {
+    audit: Audit,
+    due: Due,
+    /// The size of the log at which it is kept for the next audit.
+    keep_at: u64,
+    keep: Option<Audit>,
+}
+
 impl AuditCommand {
     /// An audit that keeps its state.
     pub(super) fn new(place: &str, anchors: Anchors, state: PathBuf) -> Self {
-        Self { place: place.to_owned(), state: Some(state), vkey: None, anchors }
+        Self { place: place.to_owned(), state: Some(state), vkey: None, at: None, anchors }
     }
 
     /// Does it.
     pub(super) async fn run(self) -> Result<(), Failure> {
         let source = Source::open(&self.place)?;
-        let at = SystemClock.now();
+        let given = self.given_at()?;
+        let at = given.unwrap_or_else(|| SystemClock.now());
         let kept = self.read_state()?;
         let seen_kid = kept.as_ref().map(|kept| kept.trust_kid.as_str());
         let (bundle, trust_kid) = bundle(&source, &self.anchors, seen_kid, at).await?;
-        if !self.anchors.are_given() && seen_kid.is_none() {
-            say(format!("the keys were taken from the server itself; its trust key is `{trust_kid}`"));
-        }
         let lists = lists(&source, &bundle, at).await?;
         let vkey = self.vkey.clone().unwrap_or_else(|| bundle.content().log.vkey.clone());
         let head = head(&source, &vkey).await?;
@@ -90,9 +105,19 @@ impl AuditCommand {
         }
         let first = audit.size();
         let keep_at = stops.keys().next().copied().unwrap_or(head.checkpoint.size());
-        let mut keep = None;
-        self.read_entries(&source, &head, &mut audit, &stops, keep_at, &mut keep).await?;
+        let fetched = match (given, &source) {
+            (None, Source::Folder(_)) => newest(&source, &head).await?,
+            _ => at,
+        };
+        let due = Due::new(lists.iter().map(|(number, list)| (*number, list.log().size())), fetched);
+        let mut reading = Reading { audit, due, keep_at, keep: None };
+        self.read_entries(&source, &head, &stops, &mut reading).await?;
+        let Reading { audit, due, keep, .. } = reading;
         check_all_published(&audit, &lists, &head)?;
+        due.check(|list, slot| {
+            let (_, published) = lists.iter().find(|(number, _)| *number == list)?;
+            Some(published.value(SlotIndex::new(slot)?))
+        })?;
         if let (Some(path), Some(audit)) = (&self.state, keep) {
             write_state(path, &Kept { seen: head.checkpoint.clone(), trust_kid, audit })?;
         }
@@ -110,11 +135,10 @@ impl AuditCommand {
         &self,
         source: &Source,
         head: &Head,
-        audit: &mut Audit,
         stops: &BTreeMap<u64, Vec<Promise>>,
-        keep_at: u64,
-        keep: &mut Option<Audit>,
+        reading: &mut Reading,
     ) -> Result<(), Failure> {
+        let Reading { audit, due, keep_at, keep } = reading;
         let size = head.checkpoint.size();
         let bar = report::progress(size, "entries");
         let mut tiles = Tiles::from(audit.size());
@@ -122,7 +146,7 @@ impl AuditCommand {
             for promise in stops.get(&audit.size()).into_iter().flatten() {
                 promise.check(audit)?;
             }
-            if audit.size() == keep_at {
+            if audit.size() == *keep_at {
                 *keep = Some(audit.clone());
             }
             Ok(())
@@ -159,6 +183,7 @@ impl AuditCommand {
             let skip = usize::try_from(audit.size() - first).unwrap_or(0);
             for entry in &bundle.entries()[skip.min(bundle.entries().len())..] {
                 audit.take(std::slice::from_ref(entry)).map_err(Failure::from)?;
+                due.take(audit.size() - 1, entry);
                 check_stop(audit)?;
             }
             tiles.push(source, head, own).await?;
@@ -168,6 +193,11 @@ impl AuditCommand {
         tiles.finish(source, head).await?;
         bar.finish_and_clear();
         Ok(())
+    }
+
+    fn given_at(&self) -> Result<Option<UnixTime>, Failure> {
+        let Some(text) = &self.at else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| Failure::misuse(format!("`{text}` is no instant")))
     }
 
     fn read_state(&self) -> Result<Option<Kept>, Failure> {
@@ -232,6 +262,14 @@ fn stops(lists: &[(u32, VerifiedStatusList)], head: &Head) -> Result<BTreeMap<u6
     Ok(stops)
 }
 
+/// When the newest entry was logged: a directory is as of then.
+async fn newest(source: &Source, head: &Head) -> Result<UnixTime, Failure> {
+    let Some(last) = head.checkpoint.size().checked_sub(1) else { return Ok(SystemClock.now()) };
+    let bytes = prove::entry(source, head, last).await?;
+    let entry = Entry::decode(&bytes).map_err(|error| Failure::refused(error).maybe_hint(error.hint()))?;
+    Ok(entry.minute().time().plus(59))
+}
+
 /// The log must be the one that was seen, and not shorter.
 fn check_seen(kept: &Kept, head: &Head) -> Result<(), Failure> {
     if kept.seen.origin() != head.checkpoint.origin() {
@@ -256,7 +294,6 @@ async fn lists(
     bundle: &VerifiedBundle,
     at: UnixTime,
 ) -> Result<Vec<(u32, VerifiedStatusList)>, Failure> {
-    let keys = trusted::status_keys(bundle);
     let base = bundle.content().status_base.trim_end_matches('/');
     let mut lists = Vec::new();
     for path in source.lists().await? {
@@ -264,6 +301,7 @@ async fn lists(
         let uri = format!("{base}/{number}");
         let number = number.parse().map_err(|_| Failure::refused(format!("`{path}` is no status list")))?;
         let token = source.text(&path).await?;
+        let keys = trusted::status_keys(bundle, token.trim());
         let verified = UnverifiedStatusToken::parse(token.trim())?.verify(&keys, &uri, at);
         lists.push((
             number,

@@ -1,12 +1,13 @@
 //! `kabao log`: the public log from outside.
 
 mod audit;
+mod due;
 mod prove;
 
 use clap::{Args, Subcommand};
 
 use super::client;
-use super::report::Failure;
+use super::report::{Failure, say};
 use super::source::Source;
 use super::trusted::{self, Anchors};
 use crate::domain::time::UnixTime;
@@ -97,7 +98,17 @@ async fn bundle(
         ))
         .hint("ask the operator; with their root `--anchor root.pem` a new trust key is believed"));
     }
-    Ok((trusted::pinned(&text, &kid, at)?, kid))
+    let bundle = trusted::pinned(&text, &kid, at)?;
+    refuse_development(&bundle)?;
+    if seen.is_none() {
+        say(format!("the keys were taken from the server itself; its trust key is `{kid}`"));
+    }
+    Ok((bundle, kid))
+}
+
+/// At first sight nobody has said that development keys will do.
+fn refuse_development(bundle: &VerifiedBundle) -> Result<(), Failure> {
+    if bundle.is_for_development() { Err(trusted::for_development()) } else { Ok(()) }
 }
 
 /// The head that the log publishes, signed by its key.

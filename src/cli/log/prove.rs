@@ -87,7 +87,8 @@ impl Prove {
     }
 }
 
-async fn entry(source: &Source, head: &Head, index: u64) -> Result<Vec<u8>, Failure> {
+/// The bytes of the entry at an index.
+pub(super) async fn entry(source: &Source, head: &Head, index: u64) -> Result<Vec<u8>, Failure> {
     let size = head.checkpoint.size();
     if index >= size {
         return Err(Failure::refused(format!("the log has {size} entries; there is none at {index}")));

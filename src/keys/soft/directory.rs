@@ -13,8 +13,8 @@
 //!
 //! # Not here
 //!
-//! A lock against a second process: the command line changes keys while a server
-//! runs, and the server takes the changes in by [`KeyStore::reload`].
+//! A lock against a second process: the command line holds the vault's head lock while
+//! it changes keys.
 
 use std::collections::HashSet;
 use std::fmt;
