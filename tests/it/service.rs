@@ -257,7 +257,9 @@ impl Client {
 
     pub(crate) fn post_text(&self, path: &str, key: &str, form: &str, body: String) -> Result<Answer, Gone> {
         let request = self.request(Method::POST, path).header("content-type", form);
-        self.send(request.header("idempotency-key", key).body(body))
+        // Showings take no key, or one; an empty one is none.
+        let request = if key.is_empty() { request } else { request.header("idempotency-key", key) };
+        self.send(request.body(body))
     }
 
     /// Sends rows, and hands on each line of the answer as it arrives.
