@@ -258,7 +258,7 @@ reasons! {
     /// Transferred elsewhere.
     StatusTransferred Failed "status/transferred" "转出" "transferred elsewhere";
     /// Ended; the list does not say how.
-    StatusEnded Failed "status/ended" "已失效" "ended by its issuer";
+    StatusEnded Failed "status/ended" "已失效" "ended";
     /// The status known is older than policy allows.
     StatusStale Unknown "status/stale" "状态信息过旧" "the status known is too old";
     /// No status could be found.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::showing::{OFFLINE_SECONDS, SHOW_KEY_BEFORE_SECONDS, SHOW_KEY_SECONDS};
 use crate::domain::time::UnixTime;
 use crate::domain::uscc::Uscc;
 use crate::keys::PublicKey;
@@ -117,6 +118,17 @@ impl Keyring {
         }
         first.extend(others);
         first
+    }
+
+    /// The show authorities, each with the time in which what it certified may be good: a show key
+    /// begins a little before it is made, and outlives the authority that made it just before its end.
+    pub fn show_authorities(&self) -> Vec<OwnKey> {
+        let widened = |own: OwnKey| OwnKey {
+            not_before: own.not_before.minus(SHOW_KEY_BEFORE_SECONDS),
+            not_after: own.not_after.plus(SHOW_KEY_SECONDS + OFFLINE_SECONDS),
+            ..own
+        };
+        self.own_keys(Purpose::ShowAuthority).into_iter().map(widened).collect()
     }
 
     fn signer(&self, purpose: Purpose) -> Option<&dyn Signer> {

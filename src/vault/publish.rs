@@ -273,15 +273,11 @@ impl Vault {
                 }
             }
         }
-        let own = |purpose| {
-            let keys = self.keyring.own_keys(purpose).into_iter();
-            let trusted = |own: OwnKey| TrustedKey {
-                key: own.key,
-                not_before: own.not_before,
-                not_after: own.not_after,
-            };
-            keys.map(trusted).collect::<Vec<_>>()
+        let one = |own: OwnKey| {
+            let OwnKey { key, not_before, not_after, .. } = own;
+            TrustedKey { key, not_before, not_after }
         };
+        let trusted = |keys: Vec<OwnKey>| keys.into_iter().map(one).collect();
         let versions = self.catalog.types().iter();
         Ok(TrustBundle {
             version,
@@ -291,9 +287,9 @@ impl Vault {
             anchors: x509s(&self.keyring.anchors)?,
             issuers,
             log: TrustedLog { origin: self.settings.origin(), vkey: self.log_verifier()?.to_string() },
-            status_keys: own(Purpose::Status),
-            receipt_keys: own(Purpose::Receipt),
-            show_authority_keys: own(Purpose::ShowAuthority),
+            status_keys: trusted(self.keyring.own_keys(Purpose::Status)),
+            receipt_keys: trusted(self.keyring.own_keys(Purpose::Receipt)),
+            show_authority_keys: trusted(self.keyring.show_authorities()),
             status_base: format!("{}/status", self.settings.url),
             type_versions: versions
                 .map(|kind| (kind.code().to_string(), u32::from(kind.version())))

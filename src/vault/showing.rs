@@ -296,7 +296,11 @@ impl Vault {
         }
         let signer = SoftSigner::ed25519(&self.fresh::<32>()?);
         let expires_at = now.plus(SHOW_KEY_SECONDS + OFFLINE_SECONDS);
-        let plan = show_key::Plan { key: signer.public_key().clone(), not_before: now.minus(60), expires_at };
+        let plan = show_key::Plan {
+            key: signer.public_key().clone(),
+            not_before: now.minus(SHOW_KEY_BEFORE_SECONDS),
+            expires_at,
+        };
         let certificate =
             plan.sign(self.keyring.show_authority.as_ref()).map_err(|_| VaultError::Unreadable)?;
         let key = Arc::new(ShowKey { signer, certificate, until: now.plus(SHOW_KEY_SECONDS) });
@@ -500,7 +504,10 @@ pub const CODE_SECONDS: i64 = 60;
 pub const OFFLINE_SECONDS: i64 = 300;
 
 /// How long a show key signs.
-const SHOW_KEY_SECONDS: i64 = 6 * 3600;
+pub(super) const SHOW_KEY_SECONDS: i64 = 6 * 3600;
+
+/// A show key begins so long before it is made: clocks of verifiers may be behind.
+pub(super) const SHOW_KEY_BEFORE_SECONDS: i64 = 60;
 
 /// Certificates under one code. Our own choice.
 const ITEMS_MAX: usize = 10;

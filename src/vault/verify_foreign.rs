@@ -17,7 +17,6 @@ use crate::credential::verify::{
 use crate::domain::claims::Value;
 use crate::domain::time::UnixTime;
 use crate::domain::verdict::{Check, Checks, Outcome, Reason};
-use crate::keys::Purpose;
 use crate::store::RowKey;
 
 impl Vault {
@@ -149,7 +148,7 @@ impl StatusSource for Vault {
 
 impl ShowAuthorities for Vault {
     fn authority(&self, kid: &ShortKid) -> Option<ShowAuthority> {
-        let mut keys = self.keyring.own_keys(Purpose::ShowAuthority).into_iter();
+        let mut keys = self.keyring.show_authorities().into_iter();
         let own = keys.find(|own| short_kid(&own.key) == *kid)?;
         Some(ShowAuthority {
             key: own.key,

@@ -116,3 +116,15 @@ fn a_token_outlives_its_key_by_its_own_life_and_no_more() {
     world.clock.advance(900);
     assert_eq!(vault.admit_token(&before).err(), Some(TokenError::Refused));
 }
+
+#[test]
+fn an_offline_code_certified_under_the_authority_of_before_is_good_for_its_time() {
+    let mut world = World::default();
+    let old = rotated(&mut world, Purpose::ShowAuthority, 0);
+    let vault = world.open();
+    let bundle = bundle(&vault);
+    let former = bundle.show_authority_keys.iter().find(|key| key.key == *old.public_key()).unwrap();
+    // A show key begins a minute before it is made, and was made up to this moment.
+    assert_eq!(former.not_before, vault.now().minus(3660));
+    assert!(vault.now().plus(300) <= former.not_after);
+}
