@@ -91,8 +91,8 @@ impl Restore {
             write_whole(&path, format!("{statement}\n").as_bytes())?;
             say(format!("the signed statement of the loss is in {}; publish it", path.display()));
         }
-        let head = lock.read()?.map_or_else(String::new, |head| format!(", root {}", head.root));
-        data(format!("{} entries of {}{head}", manifest.head.size, manifest.head.origin));
+        let LockedHead { origin, size, root } = &manifest.head;
+        data(format!("{size} entries of {origin}, root {root}, content {}", manifest.content));
         if before.exists() {
             say(format!("restored; the database of before is in {}", before.display()));
         }

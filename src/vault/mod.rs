@@ -34,6 +34,7 @@ pub mod unseal;
 pub mod verify;
 mod verify_answer;
 mod verify_foreign;
+mod verify_questions;
 pub mod view;
 pub mod wallet;
 pub mod writer;

@@ -597,7 +597,7 @@ fn only_tokens_that_the_status_key_signed_for_this_vault_count_as_published() {
             Err(RestoreError::Published { file, why }) => (file.ends_with("0.jwt"), why),
             other => panic!("{other:?}"),
         };
-    assert_eq!(read(&other, &keys), (true, "is a list of another vault".to_owned()));
+    assert_eq!(read(&other, &keys), (true, "a list of another vault".to_owned()));
     let stranger = [site.world.keyring.log.public_key().clone()];
     assert!(read(&settings(), &stranger).0);
     std::fs::write(story.published.join("note.txt"), "to whom it may concern").unwrap();

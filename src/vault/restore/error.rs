@@ -119,7 +119,7 @@ impl fmt::Display for RestoreError {
             Self::Lock(error) => error.fmt(f),
             Self::Log => f.write_str("the new log cannot be begun"),
             Self::Missing(gap) => gap.fmt(f),
-            Self::Published { file, why } => write!(f, "`{file}` {why}"),
+            Self::Published { file, why } => write!(f, "`{file}`: {why}"),
             Self::Record(error) => write!(f, "a record cannot follow its published status: {error}"),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Signer => f.write_str("the log key cannot be used"),

@@ -51,7 +51,7 @@ impl Published {
         keys: &[PublicKey],
     ) -> Result<(), RestoreError> {
         if self.tokens == TOKENS_MAX {
-            return Err(RestoreError::Published { file: file.into(), why: "is one token too many".into() });
+            return Err(RestoreError::Published { file: file.into(), why: "one token too many".into() });
         }
         self.take_token(token, settings, keys)
             .map_err(|why| RestoreError::Published { file: file.into(), why })
@@ -65,8 +65,8 @@ impl Published {
     fn take_token(&mut self, token: &str, settings: &Settings, keys: &[PublicKey]) -> Result<(), String> {
         let token = UnverifiedStatusToken::parse(token).map_err(|error| error.to_string())?;
         let token = token.verify_as_of_then(keys).map_err(|error| error.to_string())?;
-        let list = list_of(&token, settings).ok_or("is a list of another vault")?;
-        let log = settings.log_of(token.log().origin().as_str()).ok_or("is of another vault's log")?;
+        let list = list_of(&token, settings).ok_or("a list of another vault")?;
+        let log = settings.log_of(token.log().origin().as_str()).ok_or("of another vault's log")?;
         let place = (log, token.log().size());
         self.tokens += 1;
         let Some(known) = self.lists.get_mut(&list) else {
