@@ -148,14 +148,17 @@ impl Vault {
             vault.begin(&origin)?;
         }
         if stepped_back {
-            let event = Event::ClockOverride { from: Minute::of(last_time), to: Minute::of(now) };
-            vault
-                .writer
-                .commit(Plan { events: vec![(None, event)], ..Plan::default() })
-                .map_err(VaultError::from)?;
+            vault.log_clock_override(last_time, now)?;
         }
         vault.log_key_changes()?;
         Ok(vault)
+    }
+
+    /// An operator let the time fall: the log says so before anything else is in it.
+    fn log_clock_override(&self, from: UnixTime, to: UnixTime) -> Result<(), OpenError> {
+        let event = Event::ClockOverride { from: Minute::of(from), to: Minute::of(to) };
+        let plan = Plan { events: vec![(None, event)], ..Plan::default() };
+        self.writer.commit(plan).map(|_| ()).map_err(|error| VaultError::from(error).into())
     }
 
     /// The first entry of a new log.

@@ -12,6 +12,8 @@
 //! Two agencies may race for one code: both come to step 4, one wins step 5, the other
 //! is refused and its receipt is never seen. A crash before 5 leaves the code good;
 //! after 5 the same agency with the same request key gets the same answer again.
+//!
+//! Over 600 lines, because one question leads to the next and all rest on the same finding.
 
 use std::collections::BTreeMap;
 
