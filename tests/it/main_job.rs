@@ -371,3 +371,31 @@ fn one_key_for_an_issue_and_a_replacement_are_two_requests() {
         "the same request again"
     );
 }
+
+#[test]
+fn the_access_records_of_an_hour_are_anchored_in_the_log_when_it_has_passed() {
+    use kabao::log::entry::Entry;
+    use kabao::log::event::Event;
+
+    let world = World::default();
+    let vault = world.open();
+    let identifier = world.issue(&vault, order(LICENCE, PERSONS[0], 1)).unwrap();
+    for _ in 0..2 {
+        let shown = show(&vault, &identifier);
+        present(&vault, Presented::Code(shown.code)).unwrap();
+    }
+    drop(vault);
+    world.clock.advance(3600);
+    let vault = world.open(); // the hour has passed while nothing ran
+    world.issue(&vault, order(LICENCE, PERSONS[1], 2)).unwrap();
+    let (size, _) = vault.log_head();
+    let anchored = (0..size).filter_map(|index| {
+        let (bytes, _) = vault.inclusion(index).unwrap();
+        match Entry::decode(&bytes).unwrap().event() {
+            Event::Accesses { count, .. } => Some(*count),
+            _ => None,
+        }
+    });
+    assert_eq!(anchored.collect::<Vec<_>>(), [2]);
+    world.check(&vault);
+}
