@@ -526,7 +526,8 @@ impl State {
             return Err(WriteError::Log);
         }
         let before = self.start.edge.size();
-        batch.rows.extend(changed_chunks(&self.start.lists, &batch.bits));
+        // Before they are on disk: these lists are ours alone, and a write that fails stops us for good.
+        batch.rows.extend(set_bits(&mut self.start.lists, &batch.bits));
         let mut released = None;
         if !batch.entries.is_empty() {
             let appended = append(&self.start.edge, &batch.entries).map_err(|_| WriteError::Log)?;
@@ -567,11 +568,6 @@ impl State {
         for list in &batch.opened {
             self.start.lists.insert(*list, StatusList::new());
         }
-        for (list, index, value) in &batch.bits {
-            if let Some(status) = self.start.lists.get_mut(list) {
-                status.set(*index, *value);
-            }
-        }
         let published = Arc::clone(&self.start.published);
         let mut published = published.write().unwrap_or_else(PoisonError::into_inner);
         for list in batch.opened {
@@ -600,17 +596,16 @@ impl State {
     }
 }
 
-/// The chunks of the status lists as a batch leaves them.
-fn changed_chunks(lists: &BTreeMap<u32, StatusList>, bits: &[(u32, SlotIndex, SlotValue)]) -> Vec<Row> {
-    let mut changed: BTreeMap<u32, StatusList> = BTreeMap::new();
+/// Sets a batch's bits in the writer's own lists; gives the chunks as the batch leaves them.
+fn set_bits(lists: &mut BTreeMap<u32, StatusList>, bits: &[(u32, SlotIndex, SlotValue)]) -> Vec<Row> {
     let mut chunks: BTreeSet<(u32, ChunkIndex)> = BTreeSet::new();
     for (list, index, value) in bits {
-        let Some(status) = lists.get(list) else { continue };
-        changed.entry(*list).or_insert_with(|| status.clone()).set(*index, *value);
+        let Some(status) = lists.get_mut(list) else { continue };
+        status.set(*index, *value);
         chunks.insert((*list, index.chunk()));
     }
     let row = |(list, chunk): (u32, ChunkIndex)| {
-        let bits: [u8; CHUNK_BYTES] = *changed.get(&list)?.chunk(chunk);
+        let bits: [u8; CHUNK_BYTES] = *lists.get(&list)?.chunk(chunk);
         Some(store::StatusChunk { list, chunk: chunk.number(), bits }.into())
     };
     chunks.into_iter().filter_map(row).collect()
