@@ -19,10 +19,10 @@ use super::wire::{
 };
 use crate::domain::lifecycle::ChangeKind;
 use crate::domain::number::CertificateIdentifier;
+use crate::vault::Vault;
 use crate::vault::guard::Caller;
 use crate::vault::issue::Issued;
 use crate::vault::view::Reveal;
-use crate::vault::{Vault, VaultError};
 
 /// `POST /v1/certificates`.
 pub(super) async fn issue(
@@ -189,34 +189,11 @@ struct IssueRows {
 
 impl Rows for IssueRows {
     fn work(&self, vault: &Vault, rows: Vec<Row>) -> Vec<Answer> {
-        let mut answers: Vec<Option<Answer>> = Vec::with_capacity(rows.len());
-        let mut places = Vec::with_capacity(rows.len());
-        let mut orders = Vec::with_capacity(rows.len());
-        for row in &rows {
+        let read = |row: &Row| {
             let request = format!("batch:{}:{}", self.key, row.number);
-            match row.read::<IssueRow>().and_then(|body| body.order(request)) {
-                Ok(order) => {
-                    places.push(answers.len());
-                    orders.push(order);
-                    answers.push(None);
-                }
-                Err(problem) => {
-                    answers
-                        .push(Some(Answer::Line(ndjson::line(&IssueResult::refused(row.number, &problem)))));
-                }
-            }
-        }
-        for (place, outcome) in places.into_iter().zip(vault.issue_many(&self.caller, orders)) {
-            let number = rows[place].number;
-            answers[place] = Some(match outcome {
-                Err(VaultError::Overloaded) => {
-                    Answer::Later(ndjson::line(&IssueResult::new(number, &Err(VaultError::Overloaded))))
-                }
-                Err(VaultError::Stopped) => Answer::End,
-                outcome => Answer::Line(ndjson::line(&IssueResult::new(number, &outcome))),
-            });
-        }
-        // One outcome came back for each order; were one missing, the stream must not go on.
-        answers.into_iter().map(|answer| answer.unwrap_or(Answer::End)).collect()
+            row.read::<IssueRow>().and_then(|body| body.order(request))
+        };
+        let work = |orders| vault.issue_many(&self.caller, orders);
+        ndjson::in_place(&rows, read, work, IssueResult::refused, IssueResult::new)
     }
 }

@@ -32,7 +32,7 @@ use super::body;
 use super::caller::Standing;
 use super::problem::Problem;
 use super::router::Media;
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultError};
 
 /// One line that came in.
 #[derive(Clone)]
@@ -79,6 +79,40 @@ pub(super) fn line(result: &impl Serialize) -> Vec<u8> {
     let mut text = serde_json::to_vec(result).expect("strings and numbers are always JSON");
     text.push(b'\n');
     text
+}
+
+/// Does the rows that can be read as one piece of work; every answer stands in its row's place.
+///
+/// `refused` and `result` write the line of a row that cannot be read, and of one that was done.
+pub(super) fn in_place<O, T, L: Serialize>(
+    rows: &[Row],
+    read: impl Fn(&Row) -> Result<O, Problem>,
+    work: impl FnOnce(Vec<O>) -> Vec<Result<T, VaultError>>,
+    refused: impl Fn(u64, &Problem) -> L,
+    result: impl Fn(u64, &Result<T, VaultError>) -> L,
+) -> Vec<Answer> {
+    let mut answers: Vec<Option<Answer>> = Vec::with_capacity(rows.len());
+    let (mut places, mut orders) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    for row in rows {
+        match read(row) {
+            Ok(order) => {
+                places.push(answers.len());
+                orders.push(order);
+                answers.push(None);
+            }
+            Err(problem) => answers.push(Some(Answer::Line(line(&refused(row.number, &problem))))),
+        }
+    }
+    for (place, outcome) in places.into_iter().zip(work(orders)) {
+        let line = line(&result(rows[place].number, &outcome));
+        answers[place] = Some(match outcome {
+            Err(VaultError::Overloaded) => Answer::Later(line),
+            Err(VaultError::Stopped) => Answer::End,
+            _ => Answer::Line(line),
+        });
+    }
+    // One outcome came back for each order; were one missing, the stream must not go on.
+    answers.into_iter().map(|answer| answer.unwrap_or(Answer::End)).collect()
 }
 
 /// The answer to a stream: results, as rows come in.

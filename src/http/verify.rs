@@ -10,9 +10,9 @@ use super::caller::{Standing, Who};
 use super::ndjson::{self, Answer, Row, Rows};
 use super::problem::Problem;
 use super::wire::{VerificationBody, VerificationResult, VerificationRow, VerificationView};
+use crate::vault::Vault;
 use crate::vault::guard::Caller;
 use crate::vault::verify::Presented;
-use crate::vault::{Vault, VaultError};
 
 /// `POST /v1/verifications`.
 pub(super) async fn verify(
@@ -48,32 +48,11 @@ struct VerificationRows {
 
 impl Rows for VerificationRows {
     fn work(&self, vault: &Vault, rows: Vec<Row>) -> Vec<Answer> {
-        let mut answers: Vec<Option<Answer>> = Vec::with_capacity(rows.len());
-        let mut places = Vec::with_capacity(rows.len());
-        let mut orders = Vec::with_capacity(rows.len());
-        for row in &rows {
+        let read = |row: &Row| {
             let request = format!("batch:{}:{}", self.key, row.number);
-            match row.read::<VerificationRow>().and_then(|body| body.order(request)) {
-                Ok(order) => {
-                    places.push(answers.len());
-                    orders.push(order);
-                    answers.push(None);
-                }
-                Err(problem) => {
-                    let result = VerificationResult::refused(row.number, &problem);
-                    answers.push(Some(Answer::Line(ndjson::line(&result))));
-                }
-            }
-        }
-        for (place, outcome) in places.into_iter().zip(vault.verify_many(&self.caller, orders)) {
-            let line = ndjson::line(&VerificationResult::new(rows[place].number, &outcome));
-            answers[place] = Some(match outcome {
-                Err(VaultError::Overloaded) => Answer::Later(line),
-                Err(VaultError::Stopped) => Answer::End,
-                _ => Answer::Line(line),
-            });
-        }
-        // One outcome came back for each order; were one missing, the stream must not go on.
-        answers.into_iter().map(|answer| answer.unwrap_or(Answer::End)).collect()
+            row.read::<VerificationRow>().and_then(|body| body.order(request))
+        };
+        let work = |orders| vault.verify_many(&self.caller, orders);
+        ndjson::in_place(&rows, read, work, VerificationResult::refused, VerificationResult::new)
     }
 }
